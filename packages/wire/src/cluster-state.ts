@@ -1,0 +1,92 @@
+import type { DeviceInfo } from "./device-info.ts";
+import type { ModelId, NodeId } from "./ids.ts";
+
+export type NodeState = "alive" | "suspect" | "left";
+
+export interface LinkView {
+  readonly to: NodeId;
+  readonly rttMs: number;
+  readonly bytesPerSecond: number;
+}
+
+export interface NodeView {
+  readonly id: NodeId;
+  readonly name: string;
+  readonly state: NodeState;
+  readonly version: string;
+  readonly device: DeviceInfo;
+  readonly links: readonly LinkView[];
+  readonly draining: boolean;
+  readonly engine: { readonly fingerprint: string; readonly rpcProtocol: string; readonly llamaCpp: string };
+}
+
+export type DeploymentPhase = "planning" | "fetching" | "loading" | "ready" | "recovering" | "draining" | "failed";
+
+/** One stage of a running pipeline. Bytes, milliseconds; `progress` from 0 to 1. `null`: not measured yet. */
+export interface StageView {
+  readonly node: NodeId;
+  readonly firstLayer: number;
+  readonly lastLayer: number;
+  readonly weightBytes: number;
+  readonly kvBytes: number;
+  readonly bufferBytes: number;
+  readonly predictedMsPerToken: number;
+  readonly measuredMsPerToken: number | null;
+  readonly progress: number;
+}
+
+export interface DeploymentView {
+  readonly model: ModelId;
+  readonly aliases: readonly string[];
+  readonly state: DeploymentPhase;
+  /** Why it is in this state, where that needs saying. */
+  readonly reason: string | null;
+  /** Grows with every start of its head: of two, the higher is the live one. */
+  readonly epoch: number;
+  readonly head: NodeId;
+  /** Tokens per slot. */
+  readonly context: number;
+  readonly slots: number;
+  readonly layerCount: number;
+  readonly stages: readonly StageView[];
+  readonly predictedTokensPerSecond: number;
+  readonly measuredTokensPerSecond: number | null;
+}
+
+/** A machine that asks to be let in; the code is shown on both screens. */
+export interface PendingView {
+  readonly code: string;
+  readonly node: NodeId;
+  readonly name: string;
+  readonly address: string;
+  readonly version: string;
+  /** The member it asked. */
+  readonly askedNode: NodeId;
+}
+
+/** A model that some node of the cluster has. */
+export interface ModelView {
+  readonly id: ModelId;
+  readonly name: string;
+  readonly architecture: string;
+  readonly quantisation: string;
+  readonly fileBytes: number;
+  readonly layerCount: number;
+  readonly contextMax: number;
+  /** Nodes that have the whole of it. */
+  readonly nodes: readonly NodeId[];
+  readonly aliases: readonly string[];
+}
+
+/** What `GET /cluster/v1/state` and `status --json` give. */
+export interface ClusterState {
+  /** Empty strings while this node is not in a cluster yet. */
+  readonly cluster: { readonly id: string; readonly name: string; readonly open: boolean };
+  readonly self: NodeId;
+  /** Where this node stands: looking for a cluster, waiting for approval (with the code), or a member. */
+  readonly standing: { readonly kind: "looking" | "pending" | "member"; readonly code: string | null };
+  readonly nodes: readonly NodeView[];
+  readonly deployments: readonly DeploymentView[];
+  readonly pending: readonly PendingView[];
+  readonly models: readonly ModelView[];
+}

@@ -1,0 +1,104 @@
+import type { ErrorCode } from "./errors.ts";
+import type { ContentId, DeploymentId } from "./ids.ts";
+import type { ModelProfile } from "./model-profile.ts";
+import type { Placement } from "./plan.ts";
+
+/** Ask the head's node to run a deployment. Stages name nodes by their ids here. */
+export interface DeployRequest {
+  readonly type: "deploy";
+  readonly deployment: DeploymentId;
+  readonly contentId: ContentId;
+  readonly aliases: readonly string[];
+  readonly placement: Placement;
+}
+
+export interface UndeployRequest {
+  readonly type: "undeploy";
+  readonly deployment: DeploymentId;
+}
+
+/** Ask a worker's node to start the rpc-server of one stage; the answer's ticket opens tunnels to it. */
+export interface WorkerStartRequest {
+  readonly type: "worker-start";
+  readonly deployment: DeploymentId;
+  /** A worker serves only the highest epoch it has seen of a deployment. */
+  readonly epoch: number;
+  readonly model: string;
+  readonly firstLayer: number;
+  readonly lastLayer: number;
+  /** Memory the stage will take; refused beyond the node's budget. */
+  readonly memoryBytes: number;
+}
+
+export interface WorkerStopRequest {
+  readonly type: "worker-stop";
+  readonly deployment: DeploymentId;
+  readonly epoch: number;
+}
+
+/** Ask a head for a ticket that opens HTTP tunnels to its llama-server. */
+export interface EngineTicketRequest {
+  readonly type: "engine-ticket";
+  readonly deployment: DeploymentId;
+}
+
+/** Ask a node that has a model for its profile. */
+export interface ProfileRequest {
+  readonly type: "profile";
+  readonly contentId: ContentId;
+}
+
+/** Pass on a person's approval to the member that was asked. */
+export interface ApproveRequest {
+  readonly type: "approve";
+  readonly code: string;
+}
+
+/** Tell a head that a stage's process has ended. */
+export interface WorkerEndedRequest {
+  readonly type: "worker-ended";
+  readonly deployment: DeploymentId;
+  readonly epoch: number;
+  readonly reason: string;
+}
+
+/** Tell a node to take no new work (`on`), or to take it again. */
+export interface DrainRequest {
+  readonly type: "drain";
+  readonly on: boolean;
+}
+
+export type ControlRequest =
+  | DeployRequest
+  | UndeployRequest
+  | WorkerStartRequest
+  | WorkerStopRequest
+  | WorkerEndedRequest
+  | EngineTicketRequest
+  | ProfileRequest
+  | ApproveRequest
+  | DrainRequest;
+
+/** What each request is answered with. */
+export interface ControlAnswers {
+  readonly deploy: { readonly accepted: true };
+  readonly undeploy: { readonly stopped: boolean };
+  readonly "worker-start": { readonly ticket: Uint8Array };
+  readonly "worker-stop": { readonly stopped: boolean };
+  readonly "worker-ended": { readonly noted: true };
+  readonly "engine-ticket": { readonly ticket: Uint8Array; readonly apiKey: string };
+  readonly profile: { readonly profile: ModelProfile };
+  readonly approve: { readonly name: string; readonly node: string };
+  readonly drain: { readonly draining: boolean };
+}
+
+/** A refusal or failure on the other side, in the words of that side. */
+export interface ControlFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly next: string | null;
+}
+
+export type ControlReply<Type extends keyof ControlAnswers = keyof ControlAnswers> =
+  | { readonly ok: true; readonly answer: ControlAnswers[Type] }
+  | { readonly ok: false; readonly error: ControlFailure };

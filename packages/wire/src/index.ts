@@ -1,0 +1,62 @@
+// What nodes say to each other. Encoding details and validators stay inside.
+export type { NodeId, ModelId, ContentId, DeploymentId } from "./ids.ts";
+export { asNodeId, asModelId, asContentId, asDeploymentId, sameModel } from "./ids.ts";
+export type { Accelerator, BandwidthSource, DeviceInfo } from "./device-info.ts";
+export type { KvType, LayerProfile, ModelProfile } from "./model-profile.ts";
+export { KV_BYTES_PER_ELEMENT } from "./model-profile.ts";
+export type {
+  Inventory,
+  LinkTable,
+  Objective,
+  Pin,
+  Placement,
+  PlanCosts,
+  PlanRequest,
+  PlanResult,
+  PlanStage,
+  PlannerNode,
+  Refusal,
+} from "./plan.ts";
+export { OBJECTIVES } from "./plan.ts";
+export type {
+  ClusterState,
+  DeploymentPhase,
+  DeploymentView,
+  LinkView,
+  ModelView,
+  NodeState,
+  NodeView,
+  PendingView,
+  StageView,
+} from "./cluster-state.ts";
+export type { Advert, AdvertDeployment, AdvertModel, DataPlaneAddress, EngineSummary } from "./advert.ts";
+export { isNewer } from "./advert.ts";
+export type {
+  ApproveRequest,
+  ControlAnswers,
+  ControlFailure,
+  ControlReply,
+  ControlRequest,
+  DeployRequest,
+  DrainRequest,
+  EngineTicketRequest,
+  ProfileRequest,
+  UndeployRequest,
+  WorkerEndedRequest,
+  WorkerStartRequest,
+  WorkerStopRequest,
+} from "./control.ts";
+export type { ClusterdErrorOptions, ErrorCode } from "./errors.ts";
+export { ClusterdError, asClusterdError } from "./errors.ts";
+export {
+  CLUSTER_NODES_MAX,
+  CONTROL_FRAME_BYTES_MAX,
+  DEPLOYMENTS_PER_NODE_MAX,
+  LAYERS_MAX,
+  MESSAGE_DEPTH_MAX,
+  MESSAGE_VALUES_MAX,
+  MODELS_PER_NODE_MAX,
+  NAME_LENGTH_MAX,
+  PENDING_MAX,
+  REMOTE_STAGES_MAX,
+} from "./limits.ts";

@@ -1,0 +1,22 @@
+/** Every limit that two nodes must agree on, in one place. */
+
+/** One control message, encoded. An advert of 64 models and 16 deployments of 16 stages is below 64 KiB. */
+export const CONTROL_FRAME_BYTES_MAX: number = 4 * 1024 * 1024;
+/** Nesting of a control message. */
+export const MESSAGE_DEPTH_MAX = 24;
+/** Values (array items, map entries, scalars) in a control message. */
+export const MESSAGE_VALUES_MAX = 200_000;
+/** Nodes in one cluster. */
+export const CLUSTER_NODES_MAX = 128;
+/** Machines waiting for approval at one member. */
+export const PENDING_MAX = 16;
+/** Deployments headed by one node. */
+export const DEPLOYMENTS_PER_NODE_MAX = 16;
+/** Models one node tells others about. */
+export const MODELS_PER_NODE_MAX = 256;
+/** Remote stages of one deployment: llama.cpp takes 15 RPC devices. */
+export const REMOTE_STAGES_MAX = 15;
+/** Decoder layers of one model. */
+export const LAYERS_MAX = 1024;
+/** A node's or cluster's name. */
+export const NAME_LENGTH_MAX = 64;

@@ -1,0 +1,41 @@
+import type { ContentId, ModelId } from "./ids.ts";
+
+/** The type in which keys and values are cached. */
+export type KvType = "f16" | "q8_0" | "q4_0";
+
+/** Bytes of one cached element, by type: q8_0 is 34 bytes for 32 elements, q4_0 is 18 for 32 (ggml's block layouts). */
+export const KV_BYTES_PER_ELEMENT: Readonly<Record<KvType, number>> = { f16: 2, q8_0: 34 / 32, q4_0: 18 / 32 };
+
+/** One decoder layer. */
+export interface LayerProfile {
+  /** Bytes of all its tensors. */
+  readonly weightBytes: number;
+  /** Bytes read for one decoded token: all of them, or for a mixture of experts the shared part and the experts used. */
+  readonly activeBytes: number;
+  /** Cached key and value elements per token of context. */
+  readonly kvElementsPerToken: number;
+}
+
+/** What a model's GGUF header says of it. Sizes in bytes, context in tokens. */
+export interface ModelProfile {
+  readonly id: ModelId;
+  readonly contentId: ContentId;
+  /** The name the file gives itself, for people. */
+  readonly name: string;
+  readonly architecture: string;
+  /** For people, e.g. `Q8_0`. */
+  readonly quantisation: string;
+  /** All parts together. */
+  readonly fileBytes: number;
+  /** The context the model was trained for. */
+  readonly contextMax: number;
+  readonly vocabularySize: number;
+  readonly embeddingLength: number;
+  readonly layers: readonly LayerProfile[];
+  /** Token embedding. With tied embeddings 0: the one matrix is counted as output. */
+  readonly inputBytes: number;
+  /** Output norm and output matrix (the embedding matrix where the two are tied). */
+  readonly outputBytes: number;
+  /** One hidden state as it crosses the wire: embedding length × 4 bytes (f32). */
+  readonly hiddenBytes: number;
+}
