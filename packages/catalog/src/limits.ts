@@ -1,0 +1,41 @@
+/** Every limit of the catalog, in one place. What a file claims beyond them is refused, never allocated. */
+
+/** A GGUF header (metadata and tensor table). The largest real ones, with vocabularies of 260,000 tokens, are near 16 MB. */
+export const HEADER_BYTES_MAX: number = 64 * 1024 * 1024;
+/** Metadata entries of one file; real ones have below 100. */
+export const METADATA_ENTRIES_MAX = 16_384;
+/** One metadata key. */
+export const KEY_BYTES_MAX = 1024;
+/** Tensors of one file; the largest real models have a few thousand. */
+export const TENSORS_MAX = 65_536;
+/** One tensor's name: ggml keeps 64 bytes with the closing zero. */
+export const TENSOR_NAME_BYTES_MAX = 63;
+/** Dimensions of one tensor, as in ggml. */
+export const DIMENSIONS_MAX = 4;
+/** Parts of one split model. */
+export const PARTS_MAX = 1024;
+/** How much of a header is in memory at a time while it is walked. */
+export const HEADER_WINDOW_BYTES: number = 1024 * 1024;
+/** Text taken from a file's metadata. */
+export const METADATA_TEXT_MAX = 256;
+/** JavaScript heap of the process that reads a header's meaning. */
+export const READER_HEAP_MEGABYTES = 384;
+/** How long that process may take: a slow single-board computer starts it in about five seconds. */
+export const READER_TIMEOUT_MS = 30_000;
+/** What that process may write. */
+export const READER_OUTPUT_BYTES_MAX: number = 4 * 1024 * 1024;
+/** A path given as a reference. */
+export const REFERENCE_LENGTH_MAX = 4096;
+/** Profiles kept on disk. */
+export const CACHED_PROFILES_MAX = 512;
+/** One kept profile: 1024 layers take about 100 KB. */
+export const CACHED_PROFILE_BYTES_MAX: number = 1024 * 1024;
+/** Paths remembered besides those in the models folder. */
+export const KNOWN_PATHS_MAX = 256;
+/** The file that remembers them. */
+export const KNOWN_PATHS_FILE_BYTES_MAX: number = 2 * 1024 * 1024;
+/** Folder entries looked at in the models folder, and how deep. */
+export const FOLDER_ENTRIES_MAX = 10_000;
+export const FOLDER_DEPTH_MAX = 4;
+/** Files that were refused and are told of. */
+export const PROBLEMS_MAX = 64;

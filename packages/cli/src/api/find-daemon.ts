@@ -1,0 +1,28 @@
+import { readDaemonRecord } from "@clusterd/daemon/home";
+import { ClusterdError } from "@clusterd/wire";
+import { createClient, type Client } from "./client.ts";
+
+/** The error of every command that needs a daemon and finds none. */
+export function notRunning(home: string, cause?: unknown): ClusterdError {
+  return new ClusterdError("not_running", `No clusterd daemon is running for ${home}.`, {
+    next: "Start it with: clusterd join",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** A client of the daemon that runs for this home. Throws `not_running` where none does. */
+export async function findDaemon(home: string, signal: AbortSignal): Promise<Client> {
+  const record = await readDaemonRecord(home);
+  if (record === null || !isAlive(record.pid)) throw notRunning(home);
+  return createClient({ home, api: record.api, apiKey: record.apiKey, node: record.node, signal });
+}
+
+/** After a crash another home's daemon may have the port: the process that wrote the record must still be there. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

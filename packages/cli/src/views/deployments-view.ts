@@ -1,0 +1,58 @@
+import { formatBytes } from "@clusterd/daemon/format";
+import type { ClusterState, DeploymentView } from "@clusterd/wire";
+import { bar, percent } from "../text/bar.ts";
+import { printable } from "../text/printable.ts";
+import { layerRange, milliseconds, rate } from "../text/rate.ts";
+import type { Style } from "../text/style.ts";
+import { table } from "../text/table.ts";
+import { nodeNames } from "./node-names.ts";
+import { PHASE_TONES } from "./tones.ts";
+
+const BAR_CELLS = 12;
+
+/** One deployment: what it is, how it does, and each stage of its pipeline. */
+export function deploymentLines(state: ClusterState, deployment: DeploymentView, style: Style): string[] {
+  const nameOf = nodeNames(state);
+  const aliases = deployment.aliases.length > 0 ? style("quiet", ` (${deployment.aliases.map(printable).join(", ")})`) : "";
+  const measured =
+    deployment.measuredTokensPerSecond === null ? "not measured yet" : `${rate(deployment.measuredTokensPerSecond)} tokens/s`;
+  const rows = deployment.stages.map((stage) => [
+    nameOf(stage.node) + (stage.node === deployment.head ? style("quiet", " head") : ""),
+    layerRange(stage),
+    formatBytes(stage.weightBytes),
+    formatBytes(stage.kvBytes),
+    `${milliseconds(stage.measuredMsPerToken)} ${style("quiet", `(${milliseconds(stage.predictedMsPerToken)})`)}`,
+    stage.progress >= 1 ? "" : `${bar(stage.progress, BAR_CELLS)} ${percent(stage.progress)}`,
+  ]);
+  const columns = [
+    { title: "NODE" },
+    { title: "LAYERS" },
+    { title: "WEIGHTS", align: "right" as const },
+    { title: "KV", align: "right" as const },
+    { title: "MS/TOKEN (PREDICTED)" },
+    { title: "" },
+  ];
+  return [
+    `${style("strong", printable(deployment.model))}${aliases}  ${style(PHASE_TONES[deployment.state], deployment.state)}`,
+    ...(deployment.reason === null ? [] : [`  ${printable(deployment.reason)}`]),
+    `  ${measured} (predicted ${rate(deployment.predictedTokensPerSecond)}) · head ${nameOf(deployment.head)} · ` +
+      `context ${deployment.context} × ${deployment.slots} · epoch ${deployment.epoch}`,
+    ...(rows.length === 0 ? [] : table(columns, rows, style).map((line) => `  ${line}`)),
+  ];
+}
+
+/** All deployments, a blank line between two. */
+export function deploymentsLines(state: ClusterState, style: Style): string[] {
+  if (state.deployments.length === 0) return ["Nothing is deployed. Deploy a model: clusterd load REF"];
+  return state.deployments.flatMap((deployment, index) => [
+    ...(index === 0 ? [] : [""]),
+    ...deploymentLines(state, deployment, style),
+  ]);
+}
+
+/** How far a deployment is, on one line. */
+export function progressLine(state: ClusterState, deployment: DeploymentView, style: Style): string {
+  const nameOf = nodeNames(state);
+  const stages = deployment.stages.map((stage) => `${nameOf(stage.node)} ${bar(stage.progress, 8)} ${percent(stage.progress)}`);
+  return [style(PHASE_TONES[deployment.state], deployment.state), printable(deployment.model), ...stages].join("  ");
+}

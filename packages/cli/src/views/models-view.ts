@@ -1,0 +1,31 @@
+import { formatBytes } from "@clusterd/daemon/format";
+import type { ClusterState } from "@clusterd/wire";
+import { printable } from "../text/printable.ts";
+import type { Style } from "../text/style.ts";
+import { table } from "../text/table.ts";
+import { nodeNames } from "./node-names.ts";
+
+/** The models that some node has. */
+export function modelsLines(state: ClusterState, style: Style): string[] {
+  if (state.models.length === 0) return ["No node has a model yet. Deploy one from a file: clusterd load PATH.gguf"];
+  const nameOf = nodeNames(state);
+  const columns = [
+    { title: "MODEL" },
+    { title: "SIZE", align: "right" as const },
+    { title: "LAYERS", align: "right" as const },
+    { title: "CONTEXT", align: "right" as const },
+    { title: "KIND" },
+    { title: "ALSO CALLED" },
+    { title: "ON" },
+  ];
+  const rows = state.models.map((model) => [
+    style("strong", printable(model.id)),
+    formatBytes(model.fileBytes),
+    String(model.layerCount),
+    String(model.contextMax),
+    printable(`${model.architecture} ${model.quantisation}`),
+    model.aliases.map(printable).join(", "),
+    model.nodes.map(nameOf).join(", "),
+  ]);
+  return table(columns, rows, style);
+}

@@ -1,0 +1,163 @@
+import type { DeploymentId } from "@clusterd/wire";
+import { asClusterdError } from "@clusterd/wire";
+import type { Failure, HeadedDeployment } from "../state/daemon-state.ts";
+import { nextLookMs, reconcile, stageLost, type Action } from "../state/reconcile.ts";
+import type { Store } from "../state/store.ts";
+import { createStageLosses, startHeadRun, type HeadRun, type HeadRunConfig, type StageLosses } from "./head-run.ts";
+
+export interface ControlLoopConfig {
+  readonly store: Store;
+  readonly run: Omit<HeadRunConfig, "deployment" | "modelPath" | "onProgress" | "signal">;
+  /** Where the head's own file of a deployment's model lies. */
+  modelPath(deployment: HeadedDeployment): string;
+  /** A new placement for a deployment over the nodes there are now; throws where there is none. */
+  replan(deployment: HeadedDeployment): HeadedDeployment["placement"];
+  log(message: string): void;
+}
+
+/** Keeps what runs here in step with what is wanted. */
+export interface ControlLoop extends AsyncDisposable {
+  /** The engine of a deployment that is up here. */
+  engineOf(id: DeploymentId): { readonly port: number; readonly apiKey: string; readonly epoch: number } | null;
+  /** A worker's node tells that a stage of a deployment ended. */
+  stageEnded(id: DeploymentId, epoch: number, node: Parameters<StageLosses["report"]>[0], reason: string): boolean;
+}
+
+interface Running {
+  readonly epoch: number;
+  readonly losses: StageLosses;
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+  run: HeadRun | null;
+}
+
+export function startControlLoop(config: ControlLoopConfig): ControlLoop {
+  const { store } = config;
+  const running = new Map<DeploymentId, Running>();
+  let closing = false;
+  let scheduled = false;
+  let timer: NodeJS.Timeout | null = null;
+
+  const unsubscribe = store.subscribe(wake);
+
+  function wake(): void {
+    if (scheduled || closing) return;
+    scheduled = true;
+    // Events that come together are looked at once.
+    setImmediate(() => {
+      scheduled = false;
+      if (!closing) look();
+    });
+  }
+
+  function look(): void {
+    const nowMs = performance.now();
+    for (const action of reconcile(store.state, { running: new Set(running.keys()) }, nowMs)) act(action);
+    if (timer !== null) clearTimeout(timer);
+    const next = nextLookMs(store.state, nowMs);
+    timer = Number.isFinite(next) ? setTimeout(wake, Math.max(1, next - nowMs)) : null;
+  }
+
+  function act(action: Action): void {
+    const deployment = store.state.deployments.get(action.id);
+    if (deployment === undefined) return;
+    if (action.type === "forget") store.dispatch({ type: "deployment-gone", id: action.id });
+    if (action.type === "start") start(action.id);
+    if (action.type === "stop") stop(deployment);
+    if (action.type === "replan") replan(deployment);
+  }
+
+  function start(id: DeploymentId): void {
+    store.dispatch({ type: "deployment-starting", id });
+    const deployment = store.state.deployments.get(id);
+    if (deployment === undefined) return;
+    const abort = new AbortController();
+    const losses = createStageLosses(deployment, config.run.nameOf);
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const entry: Running = { epoch: deployment.epoch, losses, abort, run: null, done: begun.then(() => live(deployment, entry)) };
+    running.set(id, entry);
+    begin();
+  }
+
+  /** One epoch from start to end; whatever ends it is told to the state. */
+  async function live(deployment: HeadedDeployment, entry: Running): Promise<void> {
+    const { id } = deployment;
+    try {
+      config.log(`loading ${deployment.model} (epoch ${deployment.epoch})`);
+      await using run = await startHeadRun(
+        {
+          ...config.run,
+          deployment,
+          modelPath: config.modelPath(deployment),
+          onProgress: (stage, progress) => store.dispatch({ type: "deployment-progress", id, stage, progress }),
+          signal: entry.abort.signal,
+        },
+        entry.losses,
+      );
+      entry.run = run;
+      store.dispatch({ type: "deployment-ready", id, tokensPerSecond: run.tokensPerSecond });
+      config.log(`${deployment.model} is ready`);
+      const failure = await Promise.race([run.broken, aborted(entry.abort.signal)]);
+      entry.run = null;
+      // Told before the clean-up, which may take seconds where a node is gone.
+      if (failure !== null) broken(id, failure);
+    } catch (error) {
+      if (!entry.abort.signal.aborted) broken(id, asClusterdError(error));
+    }
+    running.delete(id);
+    wake();
+  }
+
+  function broken(id: DeploymentId, { code, message }: Failure): void {
+    config.log(`${store.state.deployments.get(id)?.model} broke: ${message}`);
+    store.dispatch({ type: "deployment-broken", id, failure: { code, message }, atMs: performance.now() });
+  }
+
+  function stop(deployment: HeadedDeployment): void {
+    const entry = running.get(deployment.id);
+    if (entry === undefined || entry.abort.signal.aborted) return;
+    const lost = deployment.wanted ? stageLost(store.state, deployment) : null;
+    if (lost !== null) entry.losses.report(lost, "its node has left the cluster");
+    else entry.abort.abort(null);
+  }
+
+  function replan(deployment: HeadedDeployment): void {
+    try {
+      const placement = config.replan(deployment);
+      store.dispatch({ type: "deployment-replanned", id: deployment.id, placement });
+    } catch (error) {
+      const { code, message } = asClusterdError(error);
+      const why = deployment.failure === null ? message : `${deployment.failure.message}; without it: ${message}`;
+      store.dispatch({ type: "deployment-failed", id: deployment.id, failure: { code, message: why } });
+    }
+  }
+
+  wake();
+  return {
+    engineOf(id) {
+      return running.get(id)?.run ?? null;
+    },
+    stageEnded(id, epoch, node, reason) {
+      const entry = running.get(id);
+      if (entry === undefined || entry.epoch !== epoch) return false;
+      entry.losses.report(node, reason);
+      return true;
+    },
+    async [Symbol.asyncDispose]() {
+      closing = true;
+      unsubscribe();
+      if (timer !== null) clearTimeout(timer);
+      const entries = [...running.values()];
+      for (const entry of entries) entry.abort.abort(null);
+      await Promise.all(entries.map((entry) => entry.done));
+    },
+  };
+}
+
+/** Settles with null once the signal fires. */
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    else signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}

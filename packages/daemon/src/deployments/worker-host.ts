@@ -1,0 +1,121 @@
+import { startWorker, type Worker } from "@clusterd/engine";
+import type { DataPlane, Offer } from "@clusterd/mesh";
+import { ClusterdError, type DeploymentId, type NodeId, type WorkerStartRequest } from "@clusterd/wire";
+
+/** Stages one node serves at once, over all deployments. */
+export const HOSTED_STAGES_MAX = 32;
+
+interface HostedStage {
+  readonly head: NodeId;
+  readonly request: WorkerStartRequest;
+  readonly worker: Worker;
+  readonly offer: Offer;
+}
+
+export interface WorkerHostConfig {
+  readonly engine: Parameters<typeof startWorker>[0]["engine"];
+  readonly threads: number;
+  readonly deviceId: string | null;
+  readonly dataPlane: DataPlane;
+  /** Bytes this node may still give to a stage, not counting one that the new stage replaces. */
+  memoryBytesLeft(replacing: DeploymentId): number;
+  fingerprintOf(node: NodeId): string | null;
+  /** A stage's process ended by itself. */
+  onEnded(head: NodeId, deployment: DeploymentId, epoch: number, reason: string): void;
+  log(message: string): void;
+}
+
+/** The rpc-servers this node runs for heads elsewhere. */
+export interface WorkerHost extends AsyncDisposable {
+  start(head: NodeId, request: WorkerStartRequest, signal: AbortSignal): Promise<{ ticket: Uint8Array }>;
+  stop(deployment: DeploymentId, epoch: number): Promise<boolean>;
+  /** Stops every stage whose head the predicate names: it left, or does not know the stage any more. */
+  stopWhere(orphaned: (stage: { head: NodeId; deployment: DeploymentId; epoch: number }) => boolean): Promise<void>;
+  readonly hosted: readonly { readonly head: NodeId; readonly deployment: DeploymentId; readonly epoch: number; readonly memoryBytes: number }[];
+}
+
+export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
+  const stages = new Map<DeploymentId, HostedStage>();
+  /** Highest epoch seen of each deployment: an older head is fenced off. */
+  const epochs = new Map<DeploymentId, number>();
+  const starting = new Set<DeploymentId>();
+
+  async function end(stage: HostedStage): Promise<void> {
+    stages.delete(stage.request.deployment);
+    stage.offer[Symbol.dispose]();
+    await stage.worker[Symbol.asyncDispose]();
+  }
+
+  return {
+    async start(head, request, signal) {
+      const { deployment, epoch, firstLayer, lastLayer } = request;
+      const fingerprint = config.fingerprintOf(head);
+      if (fingerprint === null) throw new ClusterdError("failed", `The head ${head} has not told its data-plane certificate yet.`, { next: "Try again in a moment." });
+      if (epoch <= (epochs.get(deployment) ?? 0)) {
+        throw new ClusterdError("failed", `Epoch ${epoch} of this deployment is over here: epoch ${epochs.get(deployment)} has been seen.`);
+      }
+      if (starting.has(deployment)) throw new ClusterdError("failed", "This stage is being started already.");
+      const left = config.memoryBytesLeft(deployment);
+      if (request.memoryBytes > left) {
+        throw new ClusterdError("does_not_fit", `Layers ${firstLayer}-${lastLayer} need ${request.memoryBytes} bytes here, ${left} are left.`);
+      }
+      const known = stages.get(deployment);
+      if (known === undefined && stages.size + starting.size >= HOSTED_STAGES_MAX) {
+        throw new ClusterdError("does_not_fit", `This node serves ${HOSTED_STAGES_MAX} stages already.`);
+      }
+      starting.add(deployment);
+      try {
+        if (known !== undefined) await end(known);
+        epochs.set(deployment, epoch);
+        const worker = await startWorker({ engine: config.engine, threads: config.threads, deviceId: config.deviceId, signal });
+        const offer = config.dataPlane.offer({
+          peerFingerprint: fingerprint,
+          target: { host: "127.0.0.1", port: worker.port },
+          kind: "rpc",
+          label: `${request.model} layers ${firstLayer}-${lastLayer}`,
+        });
+        const stage: HostedStage = { head, request, worker, offer };
+        stages.set(deployment, stage);
+        config.log(`serving layers ${firstLayer}-${lastLayer} of ${request.model}`);
+        void worker.process.ended.then(async (ended) => {
+          if (stages.get(deployment) !== stage) return;
+          await end(stage);
+          config.onEnded(head, deployment, epoch, `rpc-server ${describeEnd(ended)}`);
+        });
+        return { ticket: offer.ticket };
+      } finally {
+        starting.delete(deployment);
+      }
+    },
+    async stop(deployment, epoch) {
+      const stage = stages.get(deployment);
+      if (stage === undefined || stage.request.epoch !== epoch) return false;
+      await end(stage);
+      config.log(`stopped layers ${stage.request.firstLayer}-${stage.request.lastLayer} of ${stage.request.model}`);
+      return true;
+    },
+    async stopWhere(orphaned) {
+      const over = [...stages.values()].filter((stage) =>
+        orphaned({ head: stage.head, deployment: stage.request.deployment, epoch: stage.request.epoch }),
+      );
+      for (const stage of over) config.log(`its head is gone: stopping layers ${stage.request.firstLayer}-${stage.request.lastLayer} of ${stage.request.model}`);
+      await Promise.all(over.map(end));
+    },
+    get hosted() {
+      return [...stages.values()].map(({ head, request }) => ({
+        head,
+        deployment: request.deployment,
+        epoch: request.epoch,
+        memoryBytes: request.memoryBytes,
+      }));
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...stages.values()].map(end));
+    },
+  };
+}
+
+/** `ended by SIGKILL`, `ended with status 1`. */
+export function describeEnd(ended: { readonly code: number | null; readonly signal: string | null }): string {
+  return ended.signal === null ? `ended with status ${ended.code ?? "unknown"}` : `was ended by ${ended.signal}`;
+}

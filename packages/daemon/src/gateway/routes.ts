@@ -1,0 +1,45 @@
+import { sameModel, type AdvertDeployment, type DeploymentId, type NodeId } from "@clusterd/wire";
+import type { Route } from "@clusterd/gateway";
+import type { DaemonState } from "../state/daemon-state.ts";
+import { displayNames } from "../state/names.ts";
+import { allDeployments } from "../state/view.ts";
+
+/** Deployments as the gateway routes to them. */
+export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) => number): readonly Route[] {
+  const names = displayNames(state);
+  return allDeployments(state).map(({ id, view }) => ({
+    model: view.model,
+    deployment: id,
+    phase: view.state,
+    reason: view.reason,
+    head: { id: view.head, name: names.get(view.head) ?? view.head },
+    context: view.context,
+    slots: view.slots,
+    createdSeconds: createdSeconds(id),
+  }));
+}
+
+/** The deployment that a request's model names: by id, alias, or any name under which a node knows the model. Ready ones first. */
+export function findDeployment(state: DaemonState, model: string): AdvertDeployment | null {
+  const wanted = model.trim();
+  const known = new Set<string>();
+  const models = [...state.own.models, ...[...state.others.values()].flatMap((other) => other.advert.models)];
+  for (const candidate of models) {
+    if (sameModel(candidate.id, wanted) || candidate.aliases.some((alias) => sameModel(alias, wanted))) known.add(candidate.contentId);
+  }
+  const matches = allDeployments(state).filter(
+    ({ contentId, view }) => sameModel(view.model, wanted) || view.aliases.some((alias) => sameModel(alias, wanted)) || known.has(contentId),
+  );
+  return matches.sort((a, b) => rank(a) - rank(b))[0] ?? null;
+}
+
+function rank({ view }: AdvertDeployment): number {
+  const order = ["ready", "recovering", "loading", "fetching", "planning", "draining", "failed"];
+  return order.indexOf(view.state);
+}
+
+/** The head of a deployment and the epoch it is in. */
+export function headOf(state: DaemonState, id: DeploymentId): { readonly head: NodeId; readonly epoch: number } | null {
+  const found = allDeployments(state).find((deployment) => deployment.id === id);
+  return found === undefined ? null : { head: found.view.head, epoch: found.view.epoch };
+}

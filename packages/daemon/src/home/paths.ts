@@ -1,0 +1,40 @@
+import { join, resolve } from "node:path";
+import { homedir } from "node:os";
+
+/** Every file a daemon keeps, all inside its home. */
+export interface HomePaths {
+  readonly home: string;
+  readonly identity: string;
+  readonly certificate: string;
+  readonly cluster: string;
+  readonly counters: string;
+  readonly daemon: string;
+  readonly lock: string;
+  readonly apiKey: string;
+  readonly deployments: string;
+  readonly models: string;
+  readonly cache: string;
+  readonly logs: string;
+}
+
+/** The home to use: the flag, else `CLUSTERD_HOME`, else `~/.clusterd`. */
+export function defaultHome(flag?: string): string {
+  return resolve(flag ?? (process.env["CLUSTERD_HOME"] || join(homedir(), ".clusterd")));
+}
+
+export function homePaths(home: string): HomePaths {
+  return {
+    home,
+    identity: join(home, "identity.key"),
+    certificate: join(home, "data-plane.pem"),
+    cluster: join(home, "cluster.json"),
+    counters: join(home, "counters.json"),
+    daemon: join(home, "daemon.json"),
+    lock: join(home, "daemon.sock"),
+    apiKey: join(home, "api.key"),
+    deployments: join(home, "deployments.json"),
+    models: join(home, "models"),
+    cache: join(home, "cache"),
+    logs: join(home, "logs"),
+  };
+}

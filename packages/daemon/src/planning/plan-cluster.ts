@@ -1,0 +1,95 @@
+import { plan } from "@clusterd/planner";
+import {
+  ClusterdError,
+  type ContentId,
+  type DeploymentId,
+  type LinkTable,
+  type ModelProfile,
+  type NodeId,
+  type Placement,
+  type PlannerNode,
+  type PlanRequest,
+  type PlanResult,
+} from "@clusterd/wire";
+import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
+import { displayNames } from "../state/names.ts";
+import { usedMemory } from "./used-memory.ts";
+
+/** What is assumed of a link nobody has measured: a good home network, 1 Gbit/s. */
+export const ASSUMED_RTT_MS = 0.5;
+export const ASSUMED_BYTES_PER_SECOND = 125_000_000;
+
+/** The plan for a model on the cluster as it is now, nodes by the names people see. */
+export function planForCluster(state: DaemonState, model: ModelProfile, wish: PlanWish, replacing: ReadonlySet<DeploymentId>): PlanResult {
+  const names = displayNames(state);
+  const nameOf = (id: NodeId): string => names.get(id) ?? id;
+  const request: PlanRequest = {
+    model,
+    nodes: plannerNodes(state, model.contentId, names, replacing),
+    links: linkTable(state, names),
+    objective: wish.objective,
+    ...(wish.context === null ? {} : { context: wish.context }),
+    slots: wish.slots,
+    kv: wish.kv,
+    ...(wish.head === null ? {} : { head: nameOf(wish.head) }),
+    pins: wish.pins.map((pin) => ({ ...pin, node: nameOf(pin.node) })),
+    without: wish.without.filter((id) => names.has(id)).map(nameOf),
+  };
+  return plan(request);
+}
+
+/** The same placement with nodes by their ids, as it is deployed. */
+export function withNodeIds(state: DaemonState, placement: Placement): Placement {
+  const ids = new Map([...displayNames(state)].map(([id, name]) => [name, id]));
+  const idOf = (name: string): NodeId => {
+    const id = ids.get(name);
+    if (id === undefined) throw new ClusterdError("not_found", `The plan names a node that is gone: ${name}.`, { next: "Plan again." });
+    return id;
+  };
+  return { ...placement, head: idOf(placement.head), stages: placement.stages.map((stage) => ({ ...stage, node: idOf(stage.node) })) };
+}
+
+function plannerNodes(
+  state: DaemonState,
+  contentId: ContentId,
+  names: ReadonlyMap<NodeId, string>,
+  replacing: ReadonlySet<DeploymentId>,
+): readonly PlannerNode[] {
+  const used = usedMemory(state, replacing);
+  const nodes: PlannerNode[] = [];
+  const add = (id: NodeId, facts: Pick<DaemonState["own"], "device" | "models" | "draining">): void => {
+    if (facts.draining) return;
+    nodes.push({
+      name: names.get(id) ?? id,
+      memoryBytes: Math.max(0, facts.device.memoryBytesBudget - (used.get(id) ?? 0)),
+      bandwidthBytesPerSecond: facts.device.bandwidthBytesPerSecond,
+      canHead: facts.models.some((model) => model.contentId === contentId),
+    });
+  };
+  add(state.self, state.own);
+  for (const [id, other] of state.others) if (other.state === "alive") add(id, other.advert);
+  return nodes;
+}
+
+function linkTable(state: DaemonState, names: ReadonlyMap<NodeId, string>): LinkTable {
+  const pairs = new Map<string, LinkTable["pairs"][number]>();
+  const add = (from: NodeId, links: DaemonState["own"]["links"]): void => {
+    for (const link of links) {
+      const a = names.get(from);
+      const b = names.get(link.to);
+      if (a === undefined || b === undefined) continue;
+      const [first, second] = a < b ? [a, b] : [b, a];
+      const known = pairs.get(`${first}\n${second}`);
+      pairs.set(`${first}\n${second}`, {
+        a: first,
+        b: second,
+        // Both ends measure the same wire: the smaller figure is the one with less of their own load in it.
+        rttMs: Math.min(known?.rttMs ?? Infinity, link.rttMs),
+        bytesPerSecond: Math.max(known?.bytesPerSecond ?? 0, link.bytesPerSecond > 0 ? link.bytesPerSecond : ASSUMED_BYTES_PER_SECOND),
+      });
+    }
+  };
+  add(state.self, state.own.links);
+  for (const [id, other] of state.others) add(id, other.advert.links);
+  return { rttMs: ASSUMED_RTT_MS, bytesPerSecond: ASSUMED_BYTES_PER_SECOND, pairs: [...pairs.values()] };
+}

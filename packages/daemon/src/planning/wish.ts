@@ -1,0 +1,32 @@
+import { ClusterdError, type NodeId } from "@clusterd/wire";
+import type { LoadBody } from "@clusterd/gateway";
+import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
+import { displayNames, findNode } from "../state/names.ts";
+
+/** Requests a deployment answers at once, unless told otherwise. */
+export const DEFAULT_SLOTS = 1;
+
+/** What a load or plan request asks for, its nodes looked up. Throws `not_found` naming the nodes there are. */
+export function wishOf(state: DaemonState, body: LoadBody): PlanWish {
+  const idOf = (name: string): NodeId => {
+    const id = findNode(state, name);
+    if (id !== null) return id;
+    throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)} in the cluster.`, {
+      next: `Nodes: ${[...displayNames(state).values()].join(", ")}.`,
+    });
+  };
+  return {
+    objective: body.objective ?? "latency",
+    head: body.head === undefined ? null : idOf(body.head),
+    pins: (body.pin ?? []).map((pin) => ({ ...pin, node: idOf(pin.node) })),
+    without: (body.without ?? []).map(idOf),
+    context: body.ctx ?? null,
+    slots: body.slots ?? DEFAULT_SLOTS,
+    kv: body.kv ?? "f16",
+  };
+}
+
+/** Whether a request says anything about how to place the model, beyond naming it. */
+export function saysHow(body: LoadBody): boolean {
+  return [body.as, body.objective, body.head, body.pin, body.without, body.ctx, body.slots, body.kv].some((value) => value !== undefined);
+}

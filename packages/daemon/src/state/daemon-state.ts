@@ -1,0 +1,109 @@
+import type {
+  Advert,
+  AdvertModel,
+  ContentId,
+  DataPlaneAddress,
+  DeploymentId,
+  DeploymentPhase,
+  DeviceInfo,
+  EngineSummary,
+  ErrorCode,
+  LinkView,
+  ModelId,
+  NodeId,
+  NodeState,
+  PendingView,
+  Placement,
+} from "@clusterd/wire";
+
+/** Where this node stands: looking for a cluster, waiting for approval, or a member of one. */
+export type StandingState =
+  | { readonly kind: "looking" }
+  | { readonly kind: "pending"; readonly code: string }
+  | { readonly kind: "member"; readonly id: string; readonly name: string; readonly open: boolean };
+
+/** What this node says of itself. */
+export interface OwnFacts {
+  readonly name: string;
+  readonly version: string;
+  readonly device: DeviceInfo;
+  readonly engine: EngineSummary;
+  readonly links: readonly LinkView[];
+  readonly models: readonly AdvertModel[];
+  readonly pending: readonly PendingView[];
+  readonly addresses: readonly string[];
+  readonly dataPlane: DataPlaneAddress;
+  readonly draining: boolean;
+}
+
+export interface OtherNode {
+  readonly advert: Advert;
+  readonly state: NodeState;
+}
+
+/** Why a deployment is not running. */
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** What was asked for when a deployment was made, kept so that it can be planned again. Nodes by id. */
+export interface PlanWish {
+  readonly objective: Placement["objective"];
+  readonly head: NodeId | null;
+  readonly pins: readonly { readonly node: NodeId; readonly firstLayer: number; readonly lastLayer: number }[];
+  readonly without: readonly NodeId[];
+  readonly context: number | null;
+  readonly slots: number;
+  readonly kv: Placement["kv"];
+}
+
+/** A deployment this node heads. */
+export interface HeadedDeployment {
+  readonly id: DeploymentId;
+  readonly model: ModelId;
+  readonly contentId: ContentId;
+  readonly aliases: readonly string[];
+  readonly wish: PlanWish;
+  /** Stages and head named by node ids. */
+  readonly placement: Placement;
+  readonly wanted: boolean;
+  readonly phase: DeploymentPhase;
+  readonly failure: Failure | null;
+  readonly epoch: number;
+  /** Loaded share of each stage, 0 to 1. */
+  readonly progress: readonly number[];
+  readonly measuredTokensPerSecond: number | null;
+  /** Monotonic milliseconds of its latest crashes, oldest first. */
+  readonly crashesAtMs: readonly number[];
+  /** Not started again before this monotonic time. */
+  readonly retryAtMs: number;
+}
+
+/** All this daemon knows. Changed by `apply` alone. */
+export interface DaemonState {
+  readonly self: NodeId;
+  readonly standing: StandingState;
+  readonly own: OwnFacts;
+  readonly others: ReadonlyMap<NodeId, OtherNode>;
+  readonly deployments: ReadonlyMap<DeploymentId, HeadedDeployment>;
+}
+
+export type StateEvent =
+  | { readonly type: "standing"; readonly standing: StandingState }
+  | { readonly type: "own"; readonly facts: Partial<OwnFacts> }
+  | { readonly type: "link"; readonly to: NodeId; readonly rttMs: number }
+  | { readonly type: "advert"; readonly advert: Advert }
+  | { readonly type: "node-state"; readonly node: NodeId; readonly state: NodeState }
+  | { readonly type: "removed"; readonly node: NodeId }
+  | { readonly type: "deployment-wanted"; readonly deployment: HeadedDeployment }
+  | { readonly type: "deployment-unwanted"; readonly id: DeploymentId }
+  | { readonly type: "deployment-starting"; readonly id: DeploymentId }
+  | { readonly type: "deployment-progress"; readonly id: DeploymentId; readonly stage: number; readonly progress: number }
+  | { readonly type: "deployment-ready"; readonly id: DeploymentId; readonly tokensPerSecond: number | null }
+  | { readonly type: "deployment-measured"; readonly id: DeploymentId; readonly tokensPerSecond: number }
+  | { readonly type: "deployment-broken"; readonly id: DeploymentId; readonly failure: Failure; readonly atMs: number }
+  | { readonly type: "deployment-replanned"; readonly id: DeploymentId; readonly placement: Placement }
+  | { readonly type: "deployment-failed"; readonly id: DeploymentId; readonly failure: Failure }
+  | { readonly type: "deployment-revived"; readonly id: DeploymentId }
+  | { readonly type: "deployment-gone"; readonly id: DeploymentId };

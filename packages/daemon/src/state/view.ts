@@ -1,0 +1,126 @@
+import {
+  sameModel,
+  type AdvertDeployment,
+  type AdvertModel,
+  type ClusterState,
+  type DeploymentView,
+  type ModelView,
+  type NodeId,
+  type NodeView,
+} from "@clusterd/wire";
+import type { DaemonState, HeadedDeployment } from "./daemon-state.ts";
+import { displayNames } from "./names.ts";
+
+/** A deployment this node heads, as every member sees it. */
+export function deploymentView(deployment: HeadedDeployment): DeploymentView {
+  const { placement } = deployment;
+  const alone = placement.stages.length === 1 && placement.stages[0]?.node === placement.head;
+  const measured = deployment.measuredTokensPerSecond;
+  return {
+    model: deployment.model,
+    aliases: deployment.aliases,
+    state: deployment.phase,
+    reason: deployment.failure === null ? null : `${deployment.failure.code}: ${deployment.failure.message}`,
+    epoch: deployment.epoch,
+    head: placement.head as NodeId,
+    context: placement.context,
+    slots: placement.slots,
+    layerCount: placement.model.layerCount,
+    stages: placement.stages.map((stage, index) => ({
+      node: stage.node as NodeId,
+      firstLayer: stage.firstLayer,
+      lastLayer: stage.lastLayer,
+      weightBytes: stage.weightBytes,
+      kvBytes: stage.kvBytes,
+      bufferBytes: stage.bufferBytes,
+      predictedMsPerToken: stage.computeMs + stage.hopMs,
+      // One stage on the head is the whole pipeline; the share of several is not measured.
+      measuredMsPerToken: alone && measured !== null ? 1000 / measured : null,
+      progress: deployment.progress[index] ?? 0,
+    })),
+    predictedTokensPerSecond: placement.predicted.tokensPerSecond,
+    measuredTokensPerSecond: measured,
+  };
+}
+
+/** Every deployment in the cluster: those this node heads, and those other heads tell of. */
+export function allDeployments(state: DaemonState): readonly AdvertDeployment[] {
+  const own = [...state.deployments.values()].map((deployment) => ({
+    id: deployment.id,
+    contentId: deployment.contentId,
+    view: deploymentView(deployment),
+  }));
+  const names = displayNames(state);
+  const others = [...state.others.values()].flatMap(({ advert, state: nodeState }) =>
+    advert.deployments.map((deployment) =>
+      nodeState === "left"
+        ? { ...deployment, view: { ...deployment.view, state: "failed" as const, reason: `shards_unreachable: its head ${names.get(advert.node)} has left` } }
+        : deployment,
+    ),
+  );
+  return [...own, ...others];
+}
+
+/** What `GET /cluster/v1/state` answers. */
+export function clusterState(state: DaemonState): ClusterState {
+  const { standing, own } = state;
+  const names = displayNames(state);
+  const nodes: NodeView[] = [
+    {
+      id: state.self,
+      name: names.get(state.self) ?? own.name,
+      state: "alive",
+      version: own.version,
+      device: own.device,
+      links: own.links,
+      draining: own.draining,
+      engine: own.engine,
+    },
+    ...[...state.others.values()].map(({ advert, state: nodeState }) => ({
+      id: advert.node,
+      name: names.get(advert.node) ?? advert.name,
+      state: nodeState,
+      version: advert.version,
+      device: advert.device,
+      links: advert.links,
+      draining: advert.draining,
+      engine: advert.engine,
+    })),
+  ];
+  const pending = [...own.pending, ...[...state.others.values()].filter((other) => other.state !== "left").flatMap((other) => other.advert.pending)];
+  return {
+    cluster: standing.kind === "member" ? { id: standing.id, name: standing.name, open: standing.open } : { id: "", name: "", open: false },
+    self: state.self,
+    standing: { kind: standing.kind, code: standing.kind === "pending" ? standing.code : null },
+    nodes: nodes.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1)),
+    deployments: allDeployments(state).map((deployment) => deployment.view),
+    pending,
+    models: modelViews(state),
+  };
+}
+
+function modelViews(state: DaemonState): readonly ModelView[] {
+  const found = new Map<string, { model: AdvertModel; nodes: NodeId[]; aliases: Set<string> }>();
+  const add = (node: NodeId, models: readonly AdvertModel[]): void => {
+    for (const model of models) {
+      const entry = found.get(model.contentId) ?? { model, nodes: [], aliases: new Set<string>() };
+      if (!entry.nodes.includes(node)) entry.nodes.push(node);
+      for (const alias of model.aliases) entry.aliases.add(alias);
+      if (!sameModel(model.id, entry.model.id)) entry.aliases.add(model.id);
+      found.set(model.contentId, entry);
+    }
+  };
+  add(state.self, state.own.models);
+  for (const { advert, state: nodeState } of state.others.values()) if (nodeState !== "left") add(advert.node, advert.models);
+  return [...found.values()].map(({ model, nodes, aliases }) => ({
+    id: model.id,
+    name: model.name,
+    architecture: model.architecture,
+    quantisation: model.quantisation,
+    fileBytes: model.fileBytes,
+    layerCount: model.layerCount,
+    contextMax: model.contextMax,
+    nodes,
+    aliases: [...aliases],
+  }));
+}
