@@ -41,7 +41,7 @@ export async function askRpcProtocol(rpcServer: string, signal: AbortSignal): Pr
   const child = spawn(rpcServer, ["-H", "127.0.0.1", "-p", String(port), "-t", "1"], { stdio: "ignore" });
   const failed = once(child, "error").then(([error]) => Promise.reject(error as Error));
   try {
-    return await Promise.race([greet(port, AbortSignal.any([signal, AbortSignal.timeout(ASK_MS_MAX)])), failed]);
+    return await Promise.race([greetRpcServer(port, AbortSignal.any([signal, AbortSignal.timeout(ASK_MS_MAX)])), failed]);
   } catch (error) {
     throw new ClusterdError("engine_missing", `${rpcServer} does not answer llama.cpp's RPC greeting.`, { cause: error, next: "Use an engine of clusterd's own: unset CLUSTERD_ENGINE_DIR." });
   } finally {
@@ -50,7 +50,8 @@ export async function askRpcProtocol(rpcServer: string, signal: AbortSignal): Pr
   }
 }
 
-async function greet(port: number, signal: AbortSignal): Promise<string> {
+/** Greets an rpc-server until it answers; returns its protocol version. It must not be serving anyone else. */
+export async function greetRpcServer(port: number, signal: AbortSignal): Promise<string> {
   for (;;) {
     signal.throwIfAborted();
     try {
