@@ -60,3 +60,9 @@ export {
   PENDING_MAX,
   REMOTE_STAGES_MAX,
 } from "./limits.ts";
+export { decodeMessage, encodeMessage } from "./codec.ts";
+export { encodeFrame, FrameReader } from "./frame.ts";
+export type { Check, Checked } from "./check.ts";
+export { amount, bytes, cleanName, count, flag, list, nullable, oneOf, record, text } from "./check.ts";
+export { parseAdvert } from "./parse-advert.ts";
+export { parseControlReply, parseControlRequest } from "./parse-control.ts";

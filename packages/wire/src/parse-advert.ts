@@ -1,0 +1,99 @@
+import type { Advert } from "./advert.ts";
+import { amount, count, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
+import type { DeploymentPhase, DeploymentView, PendingView } from "./cluster-state.ts";
+import type { BandwidthSource } from "./device-info.ts";
+import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
+import { CLUSTER_NODES_MAX, DEPLOYMENTS_PER_NODE_MAX, LAYERS_MAX, MODELS_PER_NODE_MAX, NAME_LENGTH_MAX, PENDING_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
+
+const ID_LENGTH_MAX = 128;
+const MODEL_LENGTH_MAX = 256;
+const REASON_LENGTH_MAX = 1000;
+const ACCELERATORS_MAX = 16;
+const ADDRESSES_MAX = 32;
+const ALIASES_MAX = 16;
+/** More than any machine has: a claim beyond it is a lie (FAULTS: lying peer). */
+export const MEMORY_BYTES_PLAUSIBLE: number = 8 * 2 ** 40;
+export const BANDWIDTH_PLAUSIBLE = 20e12;
+
+const nodeId = text<NodeId>(ID_LENGTH_MAX);
+const name = text(NAME_LENGTH_MAX);
+const clamped =
+  (max: number): Check<number> =>
+  (value, path) =>
+    Math.min(max, amount(value, path));
+const memory = clamped(MEMORY_BYTES_PLAUSIBLE);
+
+const device = record({
+  platform: name,
+  chip: text(MODEL_LENGTH_MAX),
+  memoryBytesTotal: memory,
+  memoryBytesFree: memory,
+  memoryBytesBudget: memory,
+  bandwidthBytesPerSecond: clamped(BANDWIDTH_PLAUSIBLE),
+  bandwidthSource: oneOf<BandwidthSource>("table", "probe", "decode", "flag"),
+  accelerators: list(record({ name: text(MODEL_LENGTH_MAX), memoryBytes: memory }), ACCELERATORS_MAX),
+});
+
+const stage = record({
+  node: nodeId,
+  firstLayer: count(LAYERS_MAX),
+  lastLayer: count(LAYERS_MAX),
+  weightBytes: amount,
+  kvBytes: amount,
+  bufferBytes: amount,
+  predictedMsPerToken: amount,
+  measuredMsPerToken: nullable(amount),
+  progress: amount,
+});
+
+const view: Check<DeploymentView> = record({
+  model: text<ModelId>(MODEL_LENGTH_MAX),
+  aliases: list(text(MODEL_LENGTH_MAX), ALIASES_MAX),
+  state: oneOf<DeploymentPhase>("planning", "fetching", "loading", "ready", "recovering", "draining", "failed"),
+  reason: nullable(text(REASON_LENGTH_MAX)),
+  epoch: count(),
+  head: nodeId,
+  context: count(),
+  slots: count(),
+  layerCount: count(LAYERS_MAX),
+  stages: list(stage, REMOTE_STAGES_MAX + 1),
+  predictedTokensPerSecond: amount,
+  measuredTokensPerSecond: nullable(amount),
+});
+
+const pending: Check<PendingView> = record({ code: name, node: nodeId, name, address: text(MODEL_LENGTH_MAX), version: name, askedNode: nodeId });
+
+/** An advert from elsewhere, every member checked and bounded, implausible claims cut down. Throws `invalid_request`. */
+export function parseAdvert(value: unknown): Advert {
+  return advert(value, "advert");
+}
+
+const advert: Check<Advert> = record({
+  node: nodeId,
+  name,
+  version: name,
+  incarnation: count(),
+  sequence: count(),
+  draining: flag,
+  device,
+  links: list(record({ to: nodeId, rttMs: amount, bytesPerSecond: amount }), CLUSTER_NODES_MAX),
+  engine: record({ fingerprint: text(ID_LENGTH_MAX), rpcProtocol: name, llamaCpp: name }),
+  models: list(
+    record({
+      id: text<ModelId>(MODEL_LENGTH_MAX),
+      contentId: text<ContentId>(ID_LENGTH_MAX),
+      name: text(MODEL_LENGTH_MAX),
+      architecture: name,
+      quantisation: name,
+      fileBytes: amount,
+      layerCount: count(LAYERS_MAX),
+      contextMax: count(),
+      aliases: list(text(MODEL_LENGTH_MAX), ALIASES_MAX),
+    }),
+    MODELS_PER_NODE_MAX,
+  ),
+  deployments: list(record({ id: text<DeploymentId>(ID_LENGTH_MAX), contentId: text<ContentId>(ID_LENGTH_MAX), view }), DEPLOYMENTS_PER_NODE_MAX),
+  pending: list(pending, PENDING_MAX),
+  addresses: list(text(MODEL_LENGTH_MAX), ADDRESSES_MAX),
+  dataPlane: record({ port: count(65535), fingerprint: text(ID_LENGTH_MAX) }),
+});

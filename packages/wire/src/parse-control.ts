@@ -1,0 +1,119 @@
+import { amount, bytes, count, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
+import type { ControlAnswers, ControlFailure, ControlReply, ControlRequest } from "./control.ts";
+import { ClusterdError, type ErrorCode } from "./errors.ts";
+import type { ContentId, DeploymentId, ModelId } from "./ids.ts";
+import { CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
+import type { ModelProfile } from "./model-profile.ts";
+import { OBJECTIVES, type Placement, type PlanStage } from "./plan.ts";
+
+const TICKET_BYTES = 32;
+const ID_LENGTH_MAX = 128;
+const NAME_MAX = 256;
+const TEXT_LENGTH_MAX = 2000;
+const NOTES_MAX = 64;
+
+const id = text(ID_LENGTH_MAX);
+const deployment = text<DeploymentId>(ID_LENGTH_MAX);
+const contentId = text<ContentId>(ID_LENGTH_MAX);
+const layer = count(LAYERS_MAX);
+const sentence = text(TEXT_LENGTH_MAX);
+
+const stage: Check<PlanStage> = record({
+  node: id,
+  firstLayer: layer,
+  lastLayer: layer,
+  weightBytes: amount,
+  kvBytes: amount,
+  bufferBytes: amount,
+  memoryBytes: amount,
+  budgetBytes: amount,
+  computeMs: amount,
+  hopMs: amount,
+});
+const stages = list(stage, REMOTE_STAGES_MAX + 1);
+
+const placement: Check<Placement> = record({
+  feasible: oneOf(true),
+  objective: oneOf(...OBJECTIVES),
+  head: id,
+  context: count(),
+  slots: count(1024),
+  kv: oneOf("f16", "q8_0", "q4_0"),
+  model: record({
+    name: text(NAME_MAX),
+    layerCount: layer,
+    layers: list(record({ weightBytes: amount, activeBytes: amount, kvBytesPerToken: amount }), LAYERS_MAX),
+    inputBytes: amount,
+    outputBytes: amount,
+    hiddenBytes: amount,
+  }),
+  costs: record({
+    stageOverheadMs: amount,
+    contextTokensRead: amount,
+    headBufferBytes: amount,
+    workerBufferBytes: amount,
+    workerBufferBytesPerLayer: amount,
+  }),
+  stages,
+  predicted: record({ msPerToken: amount, headMs: amount, tokensPerSecond: amount, low: amount, high: amount }),
+  certificate: record({ optimal: flag, method: sentence, lowerBoundMsPerToken: amount, explored: count() }),
+  runnerUp: nullable(record({ stages, msPerToken: amount })),
+  unused: list(record({ node: id, why: sentence, msPerTokenIfUsed: nullable(amount) }), CLUSTER_NODES_MAX),
+  notes: list(sentence, NOTES_MAX),
+});
+
+const profile: Check<ModelProfile> = record({
+  id: text<ModelId>(NAME_MAX),
+  contentId,
+  name: text(NAME_MAX),
+  architecture: text(NAME_MAX),
+  quantisation: text(NAME_MAX),
+  fileBytes: amount,
+  contextMax: count(),
+  vocabularySize: count(),
+  embeddingLength: count(),
+  layers: list(record({ weightBytes: amount, activeBytes: amount, kvElementsPerToken: amount }), LAYERS_MAX),
+  inputBytes: amount,
+  outputBytes: amount,
+  hiddenBytes: amount,
+});
+
+const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<ControlRequest, { type: Type }>> } = {
+  deploy: record({ type: oneOf("deploy"), deployment, contentId, aliases: list(text(NAME_MAX), 16), placement }),
+  undeploy: record({ type: oneOf("undeploy"), deployment }),
+  "worker-start": record({ type: oneOf("worker-start"), deployment, epoch: count(), model: text(NAME_MAX), firstLayer: layer, lastLayer: layer, memoryBytes: amount }),
+  "worker-stop": record({ type: oneOf("worker-stop"), deployment, epoch: count() }),
+  "worker-ended": record({ type: oneOf("worker-ended"), deployment, epoch: count(), reason: sentence }),
+  "engine-ticket": record({ type: oneOf("engine-ticket"), deployment }),
+  profile: record({ type: oneOf("profile"), contentId }),
+  approve: record({ type: oneOf("approve"), code: id }),
+  drain: record({ type: oneOf("drain"), on: flag }),
+};
+
+const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[Type]> } = {
+  deploy: record({ accepted: oneOf(true) }),
+  undeploy: record({ stopped: flag }),
+  "worker-start": record({ ticket: bytes(TICKET_BYTES) }),
+  "worker-stop": record({ stopped: flag }),
+  "worker-ended": record({ noted: oneOf(true) }),
+  "engine-ticket": record({ ticket: bytes(TICKET_BYTES), apiKey: id }),
+  profile: record({ profile }),
+  approve: record({ name: text(NAME_MAX), node: id }),
+  drain: record({ draining: flag }),
+};
+
+const failure: Check<ControlFailure> = record({ code: text<ErrorCode>(ID_LENGTH_MAX), message: sentence, next: nullable(sentence) });
+
+/** A request from another member, checked. Throws `invalid_request` naming what is wrong. */
+export function parseControlRequest(value: unknown): ControlRequest {
+  const type = (value as { type?: unknown } | null)?.type;
+  if (typeof type !== "string" || !Object.hasOwn(requests, type)) throw new ClusterdError("invalid_request", "A request of an unknown type was refused.");
+  return requests[type as ControlRequest["type"]](value, type);
+}
+
+/** The reply to a request of that type, checked. */
+export function parseControlReply<Type extends keyof ControlAnswers>(type: Type, value: unknown): ControlReply<Type> {
+  const { ok } = (value ?? {}) as { ok?: unknown };
+  if (ok === true) return { ok: true, answer: answers[type]((value as { answer?: unknown }).answer, type) };
+  return { ok: false, error: failure((value as { error?: unknown } | null)?.error, `${type} error`) };
+}
