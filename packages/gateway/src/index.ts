@@ -1,1 +1,6 @@
-export {};
+// The HTTP surface of a node. How requests are checked, relayed and counted stays inside.
+export type { Backend, EngineRequest, LoadBody, Route } from "./backend.ts";
+export { createGateway } from "./gateway.ts";
+export type { Gateway, GatewayOptions } from "./gateway.ts";
+export { startGateway } from "./server.ts";
+export type { RunningGateway, ServerOptions } from "./server.ts";

@@ -1,0 +1,72 @@
+import type {
+  ClusterState,
+  DeploymentId,
+  DeploymentPhase,
+  KvType,
+  ModelId,
+  NodeId,
+  Objective,
+  Pin,
+  Placement,
+  PlanResult,
+} from "@clusterd/wire";
+
+/** A deployment as requests are routed to it. `context` is tokens per slot. */
+export interface Route {
+  readonly model: ModelId;
+  readonly deployment: DeploymentId;
+  readonly phase: DeploymentPhase;
+  readonly reason: string | null;
+  readonly head: { readonly id: NodeId; readonly name: string };
+  readonly context: number;
+  readonly slots: number;
+  readonly createdSeconds: number;
+}
+
+/** One HTTP request for a deployment's llama-server. Aborting the signal must free the engine's slot. */
+export interface EngineRequest {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly body: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** What a person wants deployed or planned. */
+export interface LoadBody {
+  readonly model: string;
+  readonly as?: string;
+  readonly objective?: Objective;
+  readonly head?: string;
+  readonly pin?: readonly Pin[];
+  readonly without?: readonly string[];
+  readonly ctx?: number;
+  readonly slots?: number;
+  readonly kv?: KvType;
+}
+
+/** The node behind the HTTP surface: what it knows, where requests go, and what may be asked of it. */
+export interface Backend {
+  readonly node: { readonly id: NodeId; readonly name: string };
+  state(): ClusterState;
+  /** Calls back after every change of the state; returns what ends that. */
+  onChange(listener: () => void): () => void;
+  /** Every deployment known, in any phase. */
+  routes(): readonly Route[];
+  /** The deployment of a model named by id, alias or REF, without regard to case. */
+  route(model: string): Route | null;
+  /**
+   * The answer of a deployment's llama-server as it is, its body streaming. Rejects, or errors the body, with a ClusterdError
+   * (`worker_lost`, `engine_crashed`, `shards_unreachable`, …) where the exchange breaks.
+   */
+  fetchEngine(deployment: DeploymentId, request: EngineRequest): Promise<Response>;
+  plan(body: LoadBody): Promise<PlanResult>;
+  /** A refusal by the planner is a `does_not_fit` error with its numbers in `details`. */
+  load(body: LoadBody): Promise<{ deployment: DeploymentId; model: ModelId; plan: Placement }>;
+  unload(model: string): Promise<{ model: ModelId }>;
+  approve(code: string): Promise<{ node: NodeId; name: string }>;
+  remove(node: string): Promise<{ node: NodeId; name: string }>;
+  drain(node: string, on: boolean): Promise<{ node: NodeId; draining: boolean }>;
+  rotate(): Promise<void>;
+  leave(): Promise<void>;
+  logs(lines: number): readonly string[];
+}

@@ -1,0 +1,65 @@
+/** Every limit of the HTTP surface, in one place. */
+
+/** A request's body. */
+export const BODY_BYTES_MAX: number = 32 * 1024 * 1024;
+/** Bodies held by all requests together. */
+export const BODIES_BYTES_MAX: number = 256 * 1024 * 1024;
+/** Nesting of a request's JSON. */
+export const JSON_DEPTH_MAX = 96;
+/** Generations in progress on this node; further ones are told to come back. */
+export const GENERATIONS_MAX = 1024;
+/** Bytes kept for a client that reads more slowly than its answer comes. */
+export const OUTBOX_BYTES_MAX: number = 1024 * 1024;
+/** One server-sent event of the engine. */
+export const ENGINE_EVENT_BYTES_MAX: number = 4 * 1024 * 1024;
+/** The engine's whole answer to a request that does not stream. */
+export const ENGINE_ANSWER_BYTES_MAX: number = 64 * 1024 * 1024;
+/** The engine's error answer. */
+export const ENGINE_ERROR_BYTES_MAX: number = 64 * 1024;
+/**
+ * Silence of the engine between two tokens of a stream. Long, because one batch of another request's prompt may come between
+ * and slow machines take their time over it; nearer watching is the business of whoever runs the engine.
+ */
+export const ENGINE_SILENCE_MS_MAX = 120_000;
+/** How long the cause of a broken exchange is waited for. */
+export const CAUSE_WAIT_MS_MAX = 1_500;
+
+/** Open streams of `/cluster/v1/events`. */
+export const SUBSCRIBERS_MAX = 64;
+/** Time between two states on one stream, at least. */
+export const STATE_INTERVAL_MS_MIN = 250;
+/** Time between two signs of life on one stream. */
+export const HEARTBEAT_MS = 15_000;
+
+/** A connection's request line and headers: time and bytes. */
+export const HEADERS_MS_MAX = 10_000;
+export const HEADER_BYTES_MAX: number = 16 * 1024;
+/** A connection's whole request, body included. */
+export const REQUEST_MS_MAX = 30_000;
+/** Connections that send nothing more are looked for this often. */
+export const CONNECTION_SWEEP_MS = 2_000;
+export const CONNECTIONS_MAX = 2_048;
+/** A client that takes no byte of what is waiting for it is cut after this. */
+export const READER_STALL_MS_MAX = 60_000;
+/** Time that open streams have to say goodbye when the gateway closes. */
+export const CLOSE_GRACE_MS = 500;
+
+/** Choices of one request, prompts times `n`. */
+export const CHOICES_MAX = 64;
+export const N_MAX = 8;
+export const PROMPTS_MAX = 32;
+export const MESSAGES_MAX = 4_096;
+export const CONTENT_PARTS_MAX = 1_024;
+export const TOOLS_MAX = 128;
+export const STOP_STRINGS_MAX = 16;
+export const STOP_LENGTH_MAX = 512;
+export const LOGIT_BIAS_MAX = 1_024;
+export const TOP_LOGPROBS_MAX = 20;
+/** A JSON schema that a client sends: values in it, length of a regular expression, bound of a repetition. */
+export const SCHEMA_VALUES_MAX = 10_000;
+export const SCHEMA_PATTERN_LENGTH_MAX = 1_024;
+export const SCHEMA_REPETITIONS_MAX = 10_000;
+/** A name, alias or REF in a request. */
+export const NAME_TEXT_MAX = 4_096;
+export const LOG_LINES_MAX = 10_000;
+export const ASSET_BYTES_MAX: number = 16 * 1024 * 1024;

@@ -1,0 +1,57 @@
+import { ClusterdError } from "@clusterd/wire";
+import type { Backend, Route } from "../backend.ts";
+import { clientGone, type HttpRefusal } from "../http-refusal.ts";
+import { ENGINE_ERROR_BYTES_MAX } from "../limits.ts";
+import type { GenerationRequest } from "../request/generation-request.ts";
+import { engineRefusal } from "./engine-refusal.ts";
+import { causeOf } from "./failure-cause.ts";
+
+/** Where one request's choices come from, and what they are for. */
+export interface Exchange {
+  readonly backend: Backend;
+  readonly route: Route;
+  readonly request: GenerationRequest;
+}
+
+/** Asks the engine and gives its answer once it is a good one; any other becomes the refusal that the client is told. */
+export async function askEngine(exchange: Exchange, body: unknown, signal: AbortSignal): Promise<Response> {
+  const { backend, route, request } = exchange;
+  let answer: Response;
+  try {
+    answer = await backend.fetchEngine(route.deployment, {
+      method: "POST",
+      path: request.path,
+      body: JSON.stringify(body),
+      signal,
+    });
+  } catch (error) {
+    throw await brokenExchange(exchange, error, signal);
+  }
+  if (answer.ok) return answer;
+  const text = await readText(answer, ENGINE_ERROR_BYTES_MAX).catch(async (error: unknown) => {
+    throw await brokenExchange(exchange, error, signal);
+  });
+  throw engineRefusal(answer.status, text, request.promptParam);
+}
+
+/** Why the exchange broke: because it was given up, or with the cause that the node knows. */
+export async function brokenExchange(
+  exchange: Exchange,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<ClusterdError | HttpRefusal> {
+  if (signal.aborted) return signal.reason instanceof ClusterdError ? signal.reason : clientGone();
+  return causeOf(exchange.backend, exchange.route, error);
+}
+
+/** The whole body as text, up to a limit. */
+export async function readText(answer: Response, bytesMax: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of answer.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > bytesMax) throw new ClusterdError("engine_crashed", `The engine's answer is larger than ${bytesMax} bytes.`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes).toString("utf8");
+}

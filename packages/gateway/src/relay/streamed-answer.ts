@@ -1,0 +1,110 @@
+import { asRefusal, errorBody, type HttpRefusal } from "../http-refusal.ts";
+import { ENGINE_SILENCE_MS_MAX } from "../limits.ts";
+import { isObject } from "../json-body.ts";
+import type { ChoiceJob } from "../request/generation-request.ts";
+import { createChunkMerge, createUsageSum } from "./choice-merge.ts";
+import { eachLimited } from "./each-limited.ts";
+import { eventJson, type EngineEvent } from "./engine-events.ts";
+import { askEngine, type Exchange } from "./engine-exchange.ts";
+import { pumpEvents } from "./event-pump.ts";
+import type { Outbox } from "./outbox.ts";
+import { countsOf, mayCount, type TokenCounts } from "./token-counts.ts";
+
+export interface StreamOptions {
+  /** Aborts when the client goes or this node ends. */
+  readonly signal: AbortSignal;
+  readonly outbox: Outbox;
+  readonly silenceMsMax?: number;
+}
+
+/** How a stream ended: `failure` is what the client was told in the stream, where it was not told that it is done. */
+export interface StreamEnd {
+  readonly counts: TokenCounts | null;
+  readonly failure: HttpRefusal | null;
+}
+
+const DONE = Buffer.from("data: [DONE]\n\n");
+
+/** Asks for the first choice: until the engine has taken that, nothing is sent and a refusal can still have its status. */
+export function openStream(exchange: Exchange, signal: AbortSignal): Promise<Response> {
+  const [first] = exchange.request.jobs;
+  return askEngine(exchange, streamBody(exchange, first?.body ?? {}), signal);
+}
+
+function streamBody({ request, route }: Exchange, body: ChoiceJob["body"]): unknown {
+  // The tokens of several choices are added up here, so each is asked for its count.
+  const counted = request.includeUsage || request.jobs.length > 1;
+  return { ...body, model: route.model, stream: true, ...(counted ? { stream_options: { include_usage: true } } : {}) };
+}
+
+/** Relays the engine's stream into the outbox and ends it: with the end mark, or with an error event. Never rejects. */
+export async function relayStream(exchange: Exchange, opened: Response, options: StreamOptions): Promise<StreamEnd> {
+  const { outbox } = options;
+  let counts: TokenCounts | null = null;
+  let failure: HttpRefusal | null = null;
+  try {
+    const relay = exchange.request.jobs.length === 1 ? relayOne : relayAll;
+    await relay(exchange, opened, options, (sum) => {
+      counts = sum;
+    });
+    outbox.send(DONE);
+  } catch (error) {
+    failure = asRefusal(error);
+    outbox.send(Buffer.from(`data: ${errorBody(failure)}\n\n`));
+  }
+  outbox.end();
+  return { counts, failure };
+}
+
+type Counted = (counts: TokenCounts) => void;
+
+/** One choice: the engine's bytes as they are. */
+async function relayOne(exchange: Exchange, opened: Response, options: StreamOptions, counted: Counted): Promise<void> {
+  await pump(exchange, opened, options, (event) => {
+    options.outbox.send(event.bytes);
+    if (!mayCount(event.bytes)) return;
+    const counts = countsOf(eventJson(event));
+    if (counts !== null) counted(counts);
+  });
+}
+
+/** Several choices: as many at once as the engine has slots, their chunks mixed as they come. */
+async function relayAll(exchange: Exchange, opened: Response, options: StreamOptions, counted: Counted): Promise<void> {
+  const { request, route } = exchange;
+  const { outbox } = options;
+  const usage = createUsageSum();
+  const merge = createChunkMerge(usage);
+  const others = new AbortController();
+  const signal = AbortSignal.any([options.signal, others.signal]);
+  const send = (json: unknown): void => outbox.send(Buffer.from(`data: ${JSON.stringify(json)}\n\n`));
+  try {
+    await eachLimited(request.jobs, route.slots, async (job, at) => {
+      const response = at === 0 ? opened : await askEngine(exchange, streamBody(exchange, job.body), signal);
+      await pump(exchange, response, { ...options, signal }, (event) => {
+        if (event.kind === "comment") return outbox.send(event.bytes);
+        const json = eventJson(event);
+        const chunk = isObject(json) ? merge.chunk(job, json) : null;
+        if (chunk !== null) send(chunk);
+      });
+    });
+  } catch (error) {
+    others.abort();
+    throw error;
+  }
+  counted(usage.counts);
+  if (request.includeUsage) send(merge.last());
+}
+
+function pump(
+  exchange: Exchange,
+  response: Response,
+  options: StreamOptions,
+  onEvent: (event: EngineEvent) => void,
+): Promise<void> {
+  const body = response.body ?? new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
+  return pumpEvents(exchange, body, {
+    signal: options.signal,
+    silenceMsMax: options.silenceMsMax ?? ENGINE_SILENCE_MS_MAX,
+    onEvent,
+  });
+}

@@ -1,0 +1,45 @@
+import { Hono } from "hono";
+import type { Backend } from "../backend.ts";
+import type { GatewayEnv } from "../gateway-env.ts";
+import type { BodyReader } from "../json-body.ts";
+import { LOG_LINES_MAX } from "../limits.ts";
+import { drainBody, loadBody, noFields, oneName } from "../request/control-bodies.ts";
+import { invalidField } from "../request/field-rules.ts";
+import type { StateEvents } from "./state-events.ts";
+
+const LOG_LINES_DEFAULT = 200;
+
+function logLines(query: string | undefined): number {
+  if (query === undefined) return LOG_LINES_DEFAULT;
+  const lines = /^\d{1,6}$/.test(query) ? Number(query) : 0;
+  if (lines < 1 || lines > LOG_LINES_MAX) throw invalidField("lines", `must be an integer from 1 to ${LOG_LINES_MAX}`);
+  return lines;
+}
+
+/** Everything under `/cluster/v1`: what the cluster is, and what may be done with it. */
+export function clusterRoutes(backend: Backend, bodies: BodyReader, events: StateEvents): Hono<GatewayEnv> {
+  const app = new Hono<GatewayEnv>();
+  app.get("/state", (c) => c.json(backend.state()));
+  app.get("/events", (c) => events.open(c.get("cut")));
+  app.get("/logs", (c) => c.json({ lines: backend.logs(logLines(c.req.query("lines"))) }));
+  app.post("/plan", async (c) => c.json(await backend.plan(loadBody(await bodies.read(c.req.raw)))));
+  app.post("/load", async (c) => c.json(await backend.load(loadBody(await bodies.read(c.req.raw)))));
+  app.post("/unload", async (c) => c.json(await backend.unload(oneName(await bodies.read(c.req.raw), "model"))));
+  app.post("/approve", async (c) => c.json(await backend.approve(oneName(await bodies.read(c.req.raw), "code"))));
+  app.post("/remove", async (c) => c.json(await backend.remove(oneName(await bodies.read(c.req.raw), "node"))));
+  app.post("/drain", async (c) => {
+    const { node, on } = drainBody(await bodies.read(c.req.raw));
+    return c.json(await backend.drain(node, on));
+  });
+  app.post("/rotate", async (c) => {
+    noFields(await bodies.read(c.req.raw, { optional: true }));
+    await backend.rotate();
+    return c.json({ rotated: true });
+  });
+  app.post("/leave", async (c) => {
+    noFields(await bodies.read(c.req.raw, { optional: true }));
+    await backend.leave();
+    return c.json({ left: true });
+  });
+  return app;
+}

@@ -1,0 +1,44 @@
+import type { TokenCounts } from "../relay/token-counts.ts";
+
+/** How a request ended: exactly one of these. */
+export type Outcome = "answered" | "refused" | "failed" | "client_gone" | "slow_reader";
+
+/** One request, as it is logged and counted. Nothing of its content. */
+export interface RequestRecord {
+  readonly id: string;
+  readonly startedMs: number;
+  /** Method and pattern of the route, not the path that was sent. */
+  readonly route: string;
+  /** The deployment's model: never the name that was sent. */
+  model: string | null;
+  counts: TokenCounts | null;
+  /** Whether its end comes later than its response: its stream is still running. */
+  streaming: boolean;
+}
+
+const CLIENT_ID = /^[\w.:-]{1,64}$/;
+
+export function startRecord(request: Request, route: string): RequestRecord {
+  const given = request.headers.get("x-request-id");
+  return {
+    id: given !== null && CLIENT_ID.test(given) ? given : crypto.randomUUID(),
+    startedMs: performance.now(),
+    route,
+    model: null,
+    counts: null,
+    streaming: false,
+  };
+}
+
+export function outcomeOfStatus(status: number): Outcome {
+  if (status < 400) return "answered";
+  return status >= 500 ? "failed" : "refused";
+}
+
+/** One line for the log. */
+export function logLine(record: RequestRecord, status: number, outcome: Outcome): string {
+  const { id, route, model, counts, startedMs } = record;
+  const tokens = counts === null ? "" : ` prompt_tokens=${counts.prompt} completion_tokens=${counts.completion}`;
+  const named = model === null ? "" : ` model=${JSON.stringify(model)}`;
+  return `request ${id} ${route}${named} status=${status} outcome=${outcome} ms=${Math.round(performance.now() - startedMs)}${tokens}`;
+}
