@@ -55,7 +55,7 @@ export function parseToken(token: string): { readonly id: string; readonly secre
 
 export function withMember(credentials: ClusterCredentials, node: NodeId): ClusterCredentials {
   if (credentials.members.includes(node)) return credentials;
-  return { ...credentials, members: [...credentials.members, node].slice(-KNOWN_MAX) };
+  return { ...credentials, members: [...credentials.members, node].sort().slice(-KNOWN_MAX) };
 }
 
 /** A new secret; the old one is kept for members that are away. `removed` is never admitted again. */
@@ -65,7 +65,7 @@ export function rotated(credentials: ClusterCredentials, removed: NodeId | null)
     secret: new Uint8Array(randomBytes(SECRET_BYTES)),
     generation: credentials.generation + 1,
     previousSecrets: [credentials.secret, ...credentials.previousSecrets].slice(0, PREVIOUS_SECRETS_MAX),
-    removed: removed === null ? credentials.removed : [...new Set([...credentials.removed, removed])].slice(-KNOWN_MAX),
+    removed: removed === null ? credentials.removed : [...new Set([...credentials.removed, removed])].sort().slice(-KNOWN_MAX),
     members: credentials.members.filter((member) => member !== removed),
   };
 }

@@ -72,7 +72,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
   const sockets = new Set<Socket>();
   const tls = { key: certificate.keyPem, cert: certificate.certificatePem, minVersion: "TLSv1.3", maxVersion: "TLSv1.3" } as const;
 
-  const server = createServer({ ...tls, requestCert: true, rejectUnauthorized: false, handshakeTimeout: PREAMBLE_MS_MAX });
+  const server = createServer({ ...tls, allowHalfOpen: true, requestCert: true, rejectUnauthorized: false, handshakeTimeout: PREAMBLE_MS_MAX });
   server.on("tlsClientError", () => undefined);
   server.on("connection", (socket: Socket) => {
     if (strangers.size >= STRANGERS_MAX) {
@@ -99,7 +99,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
       socket.end(Buffer.of(REFUSED));
       return;
     }
-    const target = connectTcp(offer.target);
+    const target = connectTcp({ ...offer.target, allowHalfOpen: true });
     try {
       await once(target, "connect", { signal: AbortSignal.timeout(PREAMBLE_MS_MAX) });
     } catch {
@@ -119,7 +119,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
   async function connect(options: ReachOptions & { readonly signal: AbortSignal }): Promise<Socket> {
     const { address, port, peerName } = options;
     const signal = AbortSignal.any([options.signal, AbortSignal.timeout(CONNECT_MS_MAX)]);
-    const socket = connectTls({ ...tls, host: address, port, rejectUnauthorized: false, checkServerIdentity: () => undefined });
+    const socket = connectTls({ ...tls, allowHalfOpen: true, host: address, port, rejectUnauthorized: false, checkServerIdentity: () => undefined });
     const abort = (): void => void socket.destroy(new Error("it took too long or was stopped"));
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
@@ -148,7 +148,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
     const open = new Set<Socket>();
     const closing = new AbortController();
     // The engine speaks first and at once: nothing is read before the other end is there.
-    const local = createTcpServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+    const local = createTcpServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
       if (open.size >= TUNNEL_CONNECTIONS_MAX) {
         socket.destroy();
         return;
@@ -158,12 +158,17 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
       socket.on("error", () => socket.destroy());
       connect({ ...options, signal: closing.signal }).then(
         async (remote) => {
+          // Whoever ends first is the cause: the engine closes its connections itself, or the other side is lost.
           let engineEnded = false;
-          socket.once("end", () => (engineEnded = true));
+          let remoteEnded = false;
+          socket.once("end", () => (engineEnded = !remoteEnded));
+          remote.once("end", () => (remoteEnded = !engineEnded));
+          remote.once("error", () => (remoteEnded = !engineEnded));
+          remote.once("close", () => (remoteEnded = !engineEnded));
           const joined = joinSockets(socket, remote, traffic);
           socket.resume();
           const error = await joined;
-          if (!engineEnded && !closing.signal.aborted) options.onFailure?.(error === null ? "the connection to it was closed" : `the connection to it broke (${error.message})`);
+          if (remoteEnded && !closing.signal.aborted) options.onFailure?.(error === null ? "the connection to it was closed" : `the connection to it broke (${error.message})`);
         },
         (error: unknown) => {
           socket.destroy();

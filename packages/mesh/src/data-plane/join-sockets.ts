@@ -10,33 +10,42 @@ export interface Traffic {
 const KEEPALIVE_MS = 1_000;
 
 /**
- * Passes bytes both ways between two sockets until either ends; then both are gone at once, so that no half-open socket lingers and
- * the engine behind it learns of the loss. A socket that cannot take more pauses the other.
+ * Passes bytes both ways between two sockets. An end of one is passed on as an end; an error or a sudden close of one destroys the
+ * other at once, so that no half-open socket lingers and the engine behind it learns of the loss. A socket that cannot take more pauses
+ * the other. Both sockets must allow half-open connections. Resolves once both are closed, with the error if there was one.
  */
 export function joinSockets(local: Socket, remote: Socket, traffic: Traffic): Promise<Error | null> {
   const { promise, resolve } = Promise.withResolvers<Error | null>();
+  let failure: Error | null = null;
+  let open = 2;
+  const closed = (): void => {
+    if (--open === 0) resolve(failure);
+  };
+  const fail = (error: Error): void => {
+    failure ??= error;
+    local.destroy();
+    remote.destroy();
+  };
   for (const socket of [local, remote]) {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
+    socket.on("error", fail);
+    socket.once("close", closed);
+    if (socket.destroyed) fail(new Error("it closed the connection"));
   }
-  const end = (error: Error | null): void => {
-    local.destroy();
-    remote.destroy();
-    resolve(error);
-  };
-  pass(local, remote, (bytes) => (traffic.sent += bytes), end);
-  pass(remote, local, (bytes) => (traffic.received += bytes), end);
+  pass(local, remote, (bytes) => (traffic.sent += bytes), fail);
+  pass(remote, local, (bytes) => (traffic.received += bytes), fail);
   return promise;
 }
 
-function pass(from: Socket, to: Socket, count: (bytes: number) => void, end: (error: Error | null) => void): void {
+function pass(from: Socket, to: Socket, count: (bytes: number) => void, fail: (error: Error) => void): void {
   from.on("data", (chunk: Buffer) => {
     count(chunk.length);
     if (!to.write(chunk)) from.pause();
   });
   to.on("drain", () => from.resume());
-  // What was read before the end must still arrive.
-  from.once("end", () => to.end(() => end(null)));
-  from.once("error", end);
-  from.once("close", () => end(null));
+  from.once("end", () => to.end());
+  from.once("close", () => {
+    if (!from.readableEnded) fail(new Error("it closed the connection"));
+  });
 }
