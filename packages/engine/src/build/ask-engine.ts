@@ -1,52 +1,69 @@
 import { spawn } from "node:child_process";
-import { connect, createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
+import { connect, createServer, type AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterdError } from "@clusterd/wire";
-import type { EngineDevice } from "./engine.ts";
 
-const ASK_MS_MAX = 20_000;
-const OUTPUT_BYTES_MAX = 256 * 1024;
-/** `HELLO` of llama.cpp's RPC protocol: command 14, then 24 zero bytes of capabilities. */
-const RPC_CMD_HELLO = 14;
-const HELLO_CAPABILITY_BYTES = 24;
+/** `RPC_CMD_HELLO`, 24 bytes of capabilities (none): command u8, size u64le, payload. */
+const HELLO_COMMAND = 14;
+const CAPABILITIES_BYTES = 24;
+/** Answer: size u64le, then major, minor, patch, padding and capabilities. */
+const ANSWER_BYTES = 8 + 4 + CAPABILITIES_BYTES;
 
-/** What a program prints (both streams), bounded. */
-export function outputOf(command: string, args: readonly string[], signal: AbortSignal): Promise<string> {
+const START_TIMEOUT_MS = 20_000;
+const RETRY_MS = 20;
+
+/** The HELLO request as it goes over the wire. */
+export function helloRequest(): Buffer {
+  const frame = Buffer.alloc(1 + 8 + CAPABILITIES_BYTES);
+  frame.writeUInt8(HELLO_COMMAND, 0);
+  frame.writeBigUInt64LE(BigInt(CAPABILITIES_BYTES), 1);
+  return frame;
+}
+
+/** The version in an answer to HELLO, `major.minor.patch`; null where these bytes are no such answer. */
+export function parseHelloAnswer(bytes: Uint8Array): string | null {
+  if (bytes.length < ANSWER_BYTES) return null;
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.readBigUInt64LE(0) !== BigInt(ANSWER_BYTES - 8)) return null;
+  return `${view.readUInt8(8)}.${view.readUInt8(9)}.${view.readUInt8(10)}`;
+}
+
+/** A loopback port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** One greeting: connects, says HELLO, takes the version from the answer. Rejects where nobody answers as an rpc-server does. */
+function greetOnce(port: number, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], signal: AbortSignal.any([signal, AbortSignal.timeout(ASK_MS_MAX)]), killSignal: "SIGKILL" });
-    let text = "";
-    const take = (chunk: Buffer): void => {
-      if (text.length < OUTPUT_BYTES_MAX) text += chunk.toString("utf8");
-    };
-    child.stdout.on("data", take);
-    child.stderr.on("data", take);
-    child.once("error", reject);
-    child.once("close", (code) => (code === 0 ? resolve(text) : reject(new ClusterdError("engine_missing", `${command} does not run here: ${text.slice(-600)}`))));
+    const socket = connect({ host: "127.0.0.1", port, signal });
+    let answer = Buffer.alloc(0);
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("the connection was closed before the answer to HELLO")));
+    socket.once("connect", () => socket.write(helloRequest()));
+    socket.on("data", (chunk) => {
+      answer = Buffer.concat([answer, chunk]);
+      const version = parseHelloAnswer(answer);
+      if (version === null && answer.length < ANSWER_BYTES) return;
+      if (version === null) reject(new NoRpcServerError());
+      else resolve(version);
+      socket.destroy();
+    });
   });
 }
 
-/** Accelerators from `llama-server --list-devices`; a plain CPU is none. Sizes in bytes (the engine prints MiB). */
-export function parseDevices(text: string): EngineDevice[] {
-  const devices: EngineDevice[] = [];
-  for (const line of text.split("\n")) {
-    const [, id, name, mib] = /^\s+([A-Za-z]+\d+):\s+(.+?)\s+\((\d+) MiB, \d+ MiB free\)\s*$/.exec(line) ?? [];
-    if (id !== undefined && name !== undefined && !/^(RPC|CPU|BLAS)/.test(id)) devices.push({ id, name, memoryBytes: Number(mib) * 1024 * 1024 });
-  }
-  return devices;
-}
-
-/** Asks a real rpc-server for its protocol version: it is started on a loopback port, greeted, and ended. */
-export async function askRpcProtocol(rpcServer: string, signal: AbortSignal): Promise<string> {
-  const port = await freePort();
-  const child = spawn(rpcServer, ["-H", "127.0.0.1", "-p", String(port), "-t", "1"], { stdio: "ignore" });
-  const failed = once(child, "error").then(([error]) => Promise.reject(error as Error));
-  try {
-    return await Promise.race([greetRpcServer(port, AbortSignal.any([signal, AbortSignal.timeout(ASK_MS_MAX)])), failed]);
-  } catch (error) {
-    throw new ClusterdError("engine_missing", `${rpcServer} does not answer llama.cpp's RPC greeting.`, { cause: error, next: "Use an engine of clusterd's own: unset CLUSTERD_ENGINE_DIR." });
-  } finally {
-    failed.catch(() => undefined);
-    child.kill("SIGKILL");
+/** Something else than an rpc-server listens: greeting it again would not help. */
+class NoRpcServerError extends Error {
+  constructor() {
+    super("the answer to HELLO is no version");
+    this.name = "NoRpcServerError";
   }
 }
 
@@ -56,39 +73,47 @@ export async function greetRpcServer(port: number, signal: AbortSignal): Promise
     signal.throwIfAborted();
     try {
       return await greetOnce(port, signal);
-    } catch {
-      await new Promise((done) => setTimeout(done, 50));
+    } catch (error) {
+      if (error instanceof NoRpcServerError) throw error;
+      await sleep(RETRY_MS, undefined, { signal });
     }
   }
 }
 
-function greetOnce(port: number, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: "127.0.0.1", port, signal });
-    let answer = Buffer.alloc(0);
-    socket.once("error", reject);
-    socket.once("close", () => reject(new Error("closed")));
-    socket.on("data", (chunk) => {
-      answer = Buffer.concat([answer, chunk]);
-      if (answer.length < 11) return;
-      socket.destroy();
-      resolve(`${answer[8]}.${answer[9]}.${answer[10]}`);
+/** Asks an rpc-server which protocol it speaks: starts it on a loopback port, says HELLO, ends it. */
+export async function askRpcProtocol(rpcServer: string, signal?: AbortSignal): Promise<string> {
+  const port = await freePort();
+  const child = spawn(rpcServer, ["-H", "127.0.0.1", "-p", String(port), "-t", "1"], { stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (said = (said + chunk).slice(-2000)));
+  const ended = new AbortController();
+  const closed = new Promise<void>((resolve) => {
+    child.once("error", (error) => {
+      ended.abort(error);
+      resolve();
     });
-    socket.once("connect", () => {
-      const hello = Buffer.alloc(9 + HELLO_CAPABILITY_BYTES);
-      hello[0] = RPC_CMD_HELLO;
-      hello.writeBigUInt64LE(BigInt(HELLO_CAPABILITY_BYTES), 1);
-      socket.write(hello);
+    child.once("close", (code, by) => {
+      ended.abort(new Error(`it ended with ${by ?? `status ${code}`}${said === "" ? "" : `: ${said.trim()}`}`));
+      resolve();
     });
   });
-}
-
-/** A loopback port that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((done) => server.close(() => done()));
-  return port;
+  const limits = [ended.signal, AbortSignal.timeout(START_TIMEOUT_MS)];
+  const stop = AbortSignal.any(signal === undefined ? limits : [...limits, signal]);
+  try {
+    return await greetRpcServer(port, stop);
+  } catch (error) {
+    signal?.throwIfAborted();
+    const cause = stop.aborted ? stop.reason : error;
+    throw new ClusterdError(
+      "engine_missing",
+      `${rpcServer} does not say which RPC protocol it speaks: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      {
+        cause,
+        next: "Point CLUSTERD_ENGINE_DIR at an engine built for this machine, or unset it to have one built.",
+      },
+    );
+  } finally {
+    child.kill("SIGKILL");
+    await closed;
+  }
 }

@@ -1,31 +1,31 @@
-/** One accelerator as the engine itself lists it; `id` is its name on the command line. */
+/** A device the engine can compute on besides the processor. */
 export interface EngineDevice {
+  /** As the engine names it in `--device`, e.g. `CUDA0`. */
   readonly id: string;
+  /** For people, e.g. `NVIDIA GeForce RTX 4090`. */
   readonly name: string;
   readonly memoryBytes: number;
 }
 
-/** A llama.cpp that is ready to run. The shape of `clusterd engine --json`. */
+/** A complete engine: both programs with every library they need, and what they said of themselves. */
 export interface Engine {
   readonly dir: string;
   readonly llamaServer: string;
   readonly rpcServer: string;
+  /** llama.cpp's release or version, e.g. `v0.5.0`. */
   readonly llamaCpp: string;
+  /** `major.minor.patch` as the rpc-server itself answers. */
   readonly rpcProtocol: string;
   readonly fingerprint: string;
   readonly devices: readonly EngineDevice[];
+  /** What a person should know of this engine, e.g. why a GPU is not used. */
+  readonly notes: readonly string[];
 }
 
-/** The RPC protocol of the llama.cpp release that clusterd is built against. */
-export const ENGINE_RPC_PROTOCOL = "7.0.0";
-
-/** Whether two engines can talk: llama.cpp's client asks for the same major and a minor that is not newer than the server's. */
-export function sameRpcProtocol(a: string, b: string): boolean {
-  return a.split(".").slice(0, 2).join(".") === b.split(".").slice(0, 2).join(".");
-}
-
-/** One step of making the engine; `fraction` is null where the length is not known. */
+/** How a long step is going: `fraction` from 0 to 1, null where it cannot be told. */
 export interface EngineProgress {
   readonly step: string;
   readonly fraction: number | null;
 }
+
+export type OnEngineProgress = (progress: EngineProgress) => void;

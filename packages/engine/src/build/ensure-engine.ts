@@ -1,102 +1,101 @@
-import { createHash } from "node:crypto";
-import { existsSync, statSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
-import { asClusterdError, ClusterdError } from "@clusterd/wire";
-import { askRpcProtocol, outputOf, parseDevices } from "./ask-engine.ts";
+import { join, resolve } from "node:path";
+import { ClusterdError } from "@clusterd/wire";
 import { buildEngine } from "./build-engine.ts";
-import { ENGINE_RPC_PROTOCOL, sameRpcProtocol, type Engine, type EngineProgress } from "./engine.ts";
-import { engineCacheDir, findSources } from "./sources.ts";
+import { findBuildTools } from "./build-tools.ts";
+import { engineCacheFolder } from "./cache-folder.ts";
+import { readRecord } from "./engine-record.ts";
+import type { Engine, OnEngineProgress } from "./engine.ts";
+import { engineFingerprint } from "./fingerprint.ts";
+import { findEngineOnPath, openNamedEngine } from "./foreign-engine.ts";
+import { probeGpus, type GpuFindings } from "./gpu-probe.ts";
+import { enginePlatform, type EnginePlatform } from "./platform.ts";
+import { findEngineSources, type EngineSources } from "./sources.ts";
 
-export interface EnsureEngineOptions {
-  readonly onProgress?: (progress: EngineProgress) => void;
-  readonly signal: AbortSignal;
+export interface EngineSearchOptions {
+  /** Asks again what is otherwise remembered: devices, protocol, and whether a GPU backend loads now. */
+  readonly recheck?: boolean;
+  readonly signal?: AbortSignal | undefined;
 }
 
-const SUFFIX: string = process.platform === "win32" ? ".exe" : "";
+export interface EnsureEngineOptions extends EngineSearchOptions {
+  readonly onProgress?: OnEngineProgress;
+}
 
-interface Facts {
-  readonly llamaCpp: string;
-  readonly rpcProtocol: string;
-  readonly devices: Engine["devices"];
+interface OwnEngine {
+  readonly cacheFolder: string;
+  readonly platform: EnginePlatform;
+  readonly sources: EngineSources;
+  readonly gpus: GpuFindings;
+  readonly fingerprint: string;
+}
+
+function supportedPlatform(): EnginePlatform {
+  const platform = enginePlatform();
+  if (platform !== null) return platform;
+  throw new ClusterdError("engine_missing", `There is no engine for ${process.platform} on ${process.arch}.`, {
+    next: "Build llama.cpp with GGML_RPC there and set CLUSTERD_ENGINE_DIR to the folder of its programs.",
+  });
+}
+
+/** What our engine on this machine would be, built or not. Reads a few files, starts nothing. */
+async function ownEngine(platform: EnginePlatform): Promise<OwnEngine> {
+  const sources = await findEngineSources();
+  const gpus = probeGpus(platform.name);
+  const fingerprint = engineFingerprint({
+    release: sources.release,
+    packageVersion: sources.packageVersion,
+    recipe: sources.recipe,
+    platform: platform.name,
+    variants: gpus.variants.map((variant) => variant.name),
+  });
+  return { cacheFolder: engineCacheFolder(), platform, sources, gpus, fingerprint };
+}
+
+async function namedEngine(options: EngineSearchOptions): Promise<Engine | null> {
+  const dir = process.env["CLUSTERD_ENGINE_DIR"];
+  if (dir === undefined || dir === "") return null;
+  const suffix = process.platform === "win32" ? ".exe" : "";
+  const { recheck = false, signal } = options;
+  return openNamedEngine(resolve(dir), suffix, engineCacheFolder(), { recheck, signal });
+}
+
+async function engineOnPath(options: EngineSearchOptions): Promise<Engine | null> {
+  const { recheck = false, signal } = options;
+  return findEngineOnPath(process.platform === "win32" ? ".exe" : "", engineCacheFolder(), { recheck, signal });
+}
+
+/** The engine that is there already, without building one: named, built before, or on PATH. */
+export async function findEngine(options: EngineSearchOptions = {}): Promise<Engine | null> {
+  const named = await namedEngine(options);
+  if (named !== null) return named;
+  const platform = enginePlatform();
+  if (platform !== null) {
+    const own = await ownEngine(platform).catch(() => null);
+    const cached = own === null ? null : await readRecord(join(own.cacheFolder, own.fingerprint));
+    if (cached !== null) return cached;
+  }
+  return engineOnPath(options);
 }
 
 /**
- * The engine to run: `CLUSTERD_ENGINE_DIR`, else the one built for this machine (building it at the first need), else binaries on PATH
- * of the same RPC protocol where building is not possible. Throws `engine_missing` saying what to install.
+ * The engine: the one CLUSTERD_ENGINE_DIR names, else ours, built where the cache does not have it. Programs on PATH serve only
+ * where ours cannot be built: all nodes of a cluster with the same build is worth more than the minute it takes.
  */
-export async function ensureEngine(options: EnsureEngineOptions): Promise<Engine> {
-  const { signal } = options;
-  const onProgress = options.onProgress ?? ((): void => undefined);
-  const own = process.env["CLUSTERD_ENGINE_DIR"];
-  if (own !== undefined && own !== "") return foreignEngine(own, own, "CLUSTERD_ENGINE_DIR", signal);
-  const sources = findSources();
-  const dir = join(engineCacheDir(), sources.fingerprint);
-  if (!existsSync(join(dir, `llama-server${SUFFIX}`))) {
-    try {
-      await buildEngine(sources, dir, onProgress, signal);
-    } catch (error) {
-      const onPath = signal.aborted ? null : await engineOnPath(signal);
-      if (onPath !== null) return onPath;
-      throw error;
-    }
-  }
-  return describe(dir, dir, sources.fingerprint, signal);
-}
-
-async function foreignEngine(serverDir: string, rpcDir: string, source: string, signal: AbortSignal): Promise<Engine> {
-  const server = join(serverDir, `llama-server${SUFFIX}`);
-  const rpc = rpcServerIn(rpcDir);
-  if (!existsSync(server) || rpc === null) {
-    const missing = [existsSync(server) ? "" : "llama-server", rpc === null ? "ggml-rpc-server" : ""].filter((name) => name !== "").join(" and ");
-    throw new ClusterdError("engine_missing", `${source} (${serverDir}) has no ${missing}.`, { next: "Point it to a folder with both, or unset it to use clusterd's own engine." });
-  }
-  const print = [server, rpc].map((file) => [file, statSync(file).size, statSync(file).mtimeMs].join(":")).join("\n");
-  return describe(serverDir, rpcDir, `own-${createHash("sha256").update(print).digest("hex").slice(0, 16)}`, signal);
-}
-
-async function engineOnPath(signal: AbortSignal): Promise<Engine | null> {
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
-  const server = folders.find((folder) => existsSync(join(folder, `llama-server${SUFFIX}`)));
-  const rpc = folders.find((folder) => rpcServerIn(folder) !== null);
-  if (server === undefined || rpc === undefined) return null;
+export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<Engine> {
+  const { recheck = false, signal, onProgress = (): void => undefined } = options;
+  signal?.throwIfAborted();
+  const named = await namedEngine(options);
+  if (named !== null) return named;
   try {
-    const engine = await foreignEngine(server, rpc, "PATH", signal);
-    return sameRpcProtocol(engine.rpcProtocol, ENGINE_RPC_PROTOCOL) ? engine : null;
-  } catch {
-    return null;
-  }
-}
-
-function rpcServerIn(folder: string): string | null {
-  return [`ggml-rpc-server${SUFFIX}`, `rpc-server${SUFFIX}`].map((name) => join(folder, name)).find((path) => existsSync(path)) ?? null;
-}
-
-/** The engine in a folder with what it says of itself, asked once and kept beside the built engines. */
-async function describe(dir: string, rpcDir: string, fingerprint: string, signal: AbortSignal): Promise<Engine> {
-  const llamaServer = join(dir, `llama-server${SUFFIX}`);
-  const rpcServer = rpcServerIn(rpcDir) ?? join(rpcDir, `ggml-rpc-server${SUFFIX}`);
-  const factsFile = join(engineCacheDir(), `${fingerprint}.json`);
-  let facts: Facts;
-  try {
-    facts = JSON.parse(await readFile(factsFile, "utf8")) as Facts;
-  } catch {
-    facts = await askFacts(llamaServer, rpcServer, signal);
-    await mkdir(engineCacheDir(), { recursive: true });
-    // A cache: where it cannot be written the engine is asked again next time.
-    await writeFile(factsFile, JSON.stringify(facts)).catch(() => undefined);
-  }
-  return { dir, llamaServer, rpcServer, fingerprint, ...facts };
-}
-
-async function askFacts(llamaServer: string, rpcServer: string, signal: AbortSignal): Promise<Facts> {
-  try {
-    const version = await outputOf(llamaServer, ["--version"], signal);
-    const devices = parseDevices(await outputOf(llamaServer, ["--list-devices"], signal));
-    const [, release] = /version: (\S+)/.exec(version) ?? [];
-    return { llamaCpp: `v${(release ?? "unknown").replace(/-dev$/, "")}`, rpcProtocol: await askRpcProtocol(rpcServer, signal), devices };
+    const own = await ownEngine(supportedPlatform());
+    const cached = recheck ? null : await readRecord(join(own.cacheFolder, own.fingerprint));
+    if (cached !== null) return cached;
+    return await buildEngine({ ...own, tools: await findBuildTools(), recheck, onProgress, signal });
   } catch (error) {
-    const known = asClusterdError(error);
-    throw known.code === "engine_missing" ? known : new ClusterdError("engine_missing", `The engine at ${llamaServer} does not run here: ${known.message}`, { cause: error });
+    signal?.throwIfAborted();
+    const found = await engineOnPath(options);
+    if (found === null) throw error;
+    const why = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+    return { ...found, notes: [...found.notes, `The programs on PATH are used, for none could be built: ${why}`] };
   }
 }

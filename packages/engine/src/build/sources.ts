@@ -1,69 +1,59 @@
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { createRequire } from "node:module";
-import { homedir } from "node:os";
+import { readFile, realpath } from "node:fs/promises";
+import { findPackageJSON } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { ClusterdError } from "@clusterd/wire";
 
-/** What the engine is made of on this machine. */
+/** What the package manager brought that an engine is made of. */
 export interface EngineSources {
+  /** llama.cpp's release, e.g. `v0.5.0`. */
   readonly release: string;
+  readonly packageVersion: string;
+  /** A git bundle of llama.cpp's source at that release. */
   readonly bundle: string;
-  readonly prebuiltDir: string;
-  readonly cmakeDir: string;
-  readonly variant: string;
-  readonly fingerprint: string;
+  readonly recipeFolder: string;
+  /** The recipe's text, whole. */
+  readonly recipe: string;
+  /** The folder of prebuilt libraries in one of node-llama-cpp's optional packages; null where it is not installed. */
+  readonly prebuiltFolder: (packageName: string) => string | null;
 }
 
-/** Raised when the way of building changes without its inputs changing. */
-const RECIPE = "1";
+const RECIPE_FOLDER = fileURLToPath(new URL("../../cmake", import.meta.url));
 
-/** The prebuilt library package for a platform: plain CPU, or Metal where that comes with the platform. */
-export function prebuiltVariant(platform: NodeJS.Platform, arch: string): string {
-  if (platform === "darwin") return arch === "arm64" ? "mac-arm64-metal" : "mac-x64";
-  if (platform === "win32") return `win-${arch}`;
-  return `linux-${arch}`;
-}
-
-/** Finds the sources among the installed packages. Throws `engine_missing` naming what is not there. */
-export function findSources(): EngineSources {
-  const require = createRequire(import.meta.url);
-  const reader = findPackage(dirname(realpathSync(require.resolve("node-llama-cpp"))));
-  const variant = prebuiltVariant(process.platform, process.arch);
-  const packageName = `@node-llama-cpp/${variant}`;
-  let prebuiltPackage: string;
+function packageFolder(name: string, from: string): string | null {
   try {
-    prebuiltPackage = findPackage(dirname(realpathSync(createRequire(join(reader, "package.json")).resolve(packageName))));
-  } catch (error) {
-    throw new ClusterdError("engine_missing", `The prebuilt llama.cpp libraries for ${variant} (${packageName}) are not installed.`, {
-      next: "Install the packages again with optional dependencies, or point CLUSTERD_ENGINE_DIR to a llama.cpp of your own.",
-      cause: error,
+    const manifest = findPackageJSON(name, from);
+    return manifest === undefined ? null : dirname(manifest);
+  } catch {
+    return null;
+  }
+}
+
+/** Finds llama.cpp's source and libraries among the installed packages. */
+export async function findEngineSources(): Promise<EngineSources> {
+  const installed = packageFolder("node-llama-cpp", import.meta.url);
+  if (installed === null) {
+    throw new ClusterdError("engine_missing", "The package node-llama-cpp, which carries llama.cpp, is not installed.", {
+      next: "Run `npm start` in the checkout (or install clusterd again) so that its packages are there.",
     });
   }
-  const bundle = join(reader, "llama", "gitRelease.bundle");
-  const release = String((JSON.parse(readFileSync(join(reader, "llama", "llama.cpp.info.json"), "utf8")) as { tag?: unknown }).tag);
-  const cmakeDir = fileURLToPath(new URL("../../cmake", import.meta.url));
-  const version = (folder: string): string => String((JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version?: unknown }).version);
-  const fingerprint = createHash("sha256")
-    .update([RECIPE, release, version(reader), variant, version(prebuiltPackage), readFileSync(join(cmakeDir, "CMakeLists.txt"), "utf8")].join("\n"))
-    .digest("hex")
-    .slice(0, 16);
-  return { release, bundle, prebuiltDir: join(prebuiltPackage, "bins", variant), cmakeDir, variant, fingerprint: `${release}-${variant}-${fingerprint}` };
-}
-
-function findPackage(start: string): string {
-  for (let folder = start; ; folder = dirname(folder)) {
-    const file = join(folder, "package.json");
-    if (existsSync(file) && "name" in (JSON.parse(readFileSync(file, "utf8")) as object)) return folder;
-    if (dirname(folder) === folder) throw new ClusterdError("engine_missing", `No package holds ${start}.`);
-  }
-}
-
-/** The user's cache folder for built engines, outside any checkout. */
-export function engineCacheDir(env: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
-  if (env["XDG_CACHE_HOME"]) return join(env["XDG_CACHE_HOME"], "clusterd", "engine");
-  if (platform === "darwin") return join(homedir(), "Library", "Caches", "clusterd", "engine");
-  if (platform === "win32") return join(env["LOCALAPPDATA"] ?? join(homedir(), "AppData", "Local"), "clusterd", "engine");
-  return join(homedir(), ".cache", "clusterd", "engine");
+  // Its optional packages can be reached only from where it really lies.
+  const folder = await realpath(installed);
+  const base = pathToFileURL(join(folder, "package.json")).href;
+  const [manifest, info, recipe] = await Promise.all([
+    readFile(join(folder, "package.json"), "utf8"),
+    readFile(join(folder, "llama", "llama.cpp.info.json"), "utf8"),
+    readFile(join(RECIPE_FOLDER, "CMakeLists.txt"), "utf8"),
+  ]);
+  return {
+    release: (JSON.parse(info) as { readonly tag: string }).tag,
+    packageVersion: (JSON.parse(manifest) as { readonly version: string }).version,
+    bundle: join(folder, "llama", "gitRelease.bundle"),
+    recipeFolder: RECIPE_FOLDER,
+    recipe,
+    prebuiltFolder: (name) => {
+      const found = packageFolder(name, base);
+      return found === null ? null : join(found, "bins");
+    },
+  };
 }
