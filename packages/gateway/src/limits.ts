@@ -2,7 +2,7 @@
 
 /** A request's body. */
 export const BODY_BYTES_MAX: number = 32 * 1024 * 1024;
-/** Bodies held by all requests together. */
+/** Bodies that are being read, all requests together. */
 export const BODIES_BYTES_MAX: number = 256 * 1024 * 1024;
 /** Nesting of a request's JSON. */
 export const JSON_DEPTH_MAX = 96;

@@ -1,0 +1,152 @@
+import {
+  ClusterdError,
+  asDeploymentId,
+  asModelId,
+  asNodeId,
+  sameModel,
+  type ClusterState,
+  type DeploymentPhase,
+  type DeploymentView,
+} from "@clusterd/wire";
+import type { Backend, EngineRequest, Route } from "../backend.ts";
+
+const HEAD = { id: asNodeId("12D3KooWhead"), name: "mini-1" };
+
+export function fakeRoute(changes: Partial<Route> = {}): Route {
+  return {
+    model: asModelId("demo-16l-q8_0"),
+    deployment: asDeploymentId("d1"),
+    phase: "ready",
+    reason: null,
+    head: HEAD,
+    context: 1024,
+    slots: 2,
+    createdSeconds: 1_700_000_000,
+    ...changes,
+  };
+}
+
+/** What a scripted engine does with a request. */
+export type EngineScript = (request: EngineRequest) => Promise<Response> | Response;
+
+/** A backend whose deployments and engine are the test's own, and which remembers what was asked of it. */
+export interface FakeBackend extends Backend {
+  setRoutes(...routes: readonly Route[]): void;
+  setEngine(script: EngineScript): void;
+  change(): void;
+  readonly engineRequests: readonly EngineRequest[];
+  readonly calls: readonly (readonly [string, ...unknown[]])[];
+  readonly listeners: number;
+}
+
+function deploymentOf(route: Route): DeploymentView {
+  const stage = { predictedMsPerToken: 1, measuredMsPerToken: null, kvBytes: 0, bufferBytes: 0 };
+  return {
+    model: route.model,
+    aliases: ["stable"],
+    state: route.phase,
+    reason: route.reason,
+    epoch: 1,
+    head: route.head.id,
+    context: route.context,
+    slots: route.slots,
+    layerCount: 16,
+    stages: [
+      { ...stage, node: HEAD.id, firstLayer: 0, lastLayer: 7, weightBytes: 300, progress: 1 },
+      { ...stage, node: asNodeId("12D3KooWworker"), firstLayer: 8, lastLayer: 15, weightBytes: 100, progress: 0.5 },
+    ],
+    predictedTokensPerSecond: 10,
+    measuredTokensPerSecond: null,
+  };
+}
+
+export function fakeBackend(script?: EngineScript): FakeBackend {
+  const listeners = new Set<() => void>();
+  const engineRequests: EngineRequest[] = [];
+  const calls: [string, ...unknown[]][] = [];
+  let routes: readonly Route[] = [fakeRoute()];
+  let engine: EngineScript = script ?? (() => new Response("{}"));
+  const state = (): ClusterState => ({
+    cluster: { id: "c1", name: "home", open: false },
+    self: HEAD.id,
+    standing: { kind: "member", code: null },
+    nodes: [],
+    deployments: routes.map(deploymentOf),
+    pending: [],
+    models: [],
+  });
+  return {
+    node: HEAD,
+    state,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    routes: () => routes,
+    route: (model) => routes.find((route) => sameModel(route.model, model) || model === "stable") ?? null,
+    async fetchEngine(deployment, request) {
+      if (!routes.some((route) => route.deployment === deployment)) throw new Error("asked for an unknown deployment");
+      engineRequests.push(request);
+      return engine(request);
+    },
+    async plan(body) {
+      calls.push(["plan", body]);
+      return {
+        feasible: false,
+        reason: "memory",
+        bytesNeeded: 10,
+        bytesAvailable: 4,
+        shortByBytes: 6,
+        suggestions: ["Add a node."],
+      };
+    },
+    async load(body) {
+      calls.push(["load", body]);
+      throw new ClusterdError("does_not_fit", "It does not fit: short by 6 bytes.", { details: { shortByBytes: 6 } });
+    },
+    async unload(model) {
+      calls.push(["unload", model]);
+      return { model: asModelId(model) };
+    },
+    async approve(code) {
+      calls.push(["approve", code]);
+      return { node: asNodeId("12D3KooWnew"), name: "pi" };
+    },
+    async remove(node) {
+      calls.push(["remove", node]);
+      return { node: asNodeId(node), name: node };
+    },
+    async drain(node, on) {
+      calls.push(["drain", node, on]);
+      return { node: asNodeId(node), draining: on };
+    },
+    async rotate() {
+      calls.push(["rotate"]);
+    },
+    async leave() {
+      calls.push(["leave"]);
+    },
+    logs(lines) {
+      calls.push(["logs", lines]);
+      return ["one", "two"].slice(0, lines);
+    },
+    setRoutes(...next) {
+      routes = next;
+      for (const listener of listeners) listener();
+    },
+    setEngine(next) {
+      engine = next;
+    },
+    change() {
+      for (const listener of listeners) listener();
+    },
+    engineRequests,
+    calls,
+    get listeners() {
+      return listeners.size;
+    },
+  };
+}
+
+/** Every phase but the one that answers. */
+export const WAITING_PHASES: readonly DeploymentPhase[] = ["planning", "fetching", "loading", "recovering", "draining"];
