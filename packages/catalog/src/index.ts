@@ -1,1 +1,5 @@
-export {};
+// The models on this machine. How headers are walked and checked stays inside.
+export type { BundledModel, Catalog, CatalogConfig, CatalogEntry } from "./catalog.ts";
+export { openCatalog } from "./catalog.ts";
+export type { ModelFile, ReadModelOptions } from "./read-model.ts";
+export { readModelFile } from "./read-model.ts";

@@ -1,1 +1,4 @@
-export {};
+// What this machine has. Drivers and probes stay inside.
+export type { DeviceConfig } from "./describe-device.ts";
+export { describeDevice, refreshFree } from "./describe-device.ts";
+export { formatBytes, parseSize } from "./size.ts";

@@ -132,7 +132,7 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     try {
       const mayAsk = standing.kind === "looking" && token === null;
       const outcome = dialled ? await handshakeAsDialer(channel, ownSide, peer, mayAsk) : await handshakeAsListener(channel, ownSide, peer);
-      await follow(outcome, channel, connection, peer);
+      await follow(outcome, channel, connection, peer, dialled);
     } catch (error) {
       if (error instanceof ClusterdError && error.code === "invalid_request") strike(peer);
     } finally {
@@ -140,7 +140,7 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     }
   }
 
-  async function follow(outcome: Outcome, channel: Channel, connection: Connection, peer: NodeId): Promise<void> {
+  async function follow(outcome: Outcome, channel: Channel, connection: Connection, peer: NodeId, dialled: boolean): Promise<void> {
     switch (outcome.kind) {
       case "member": {
         book.learn(peer, outcome.facts.addresses);
@@ -172,9 +172,10 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
         return;
       }
       case "refused":
-        // What this node says to others is no news to its own user, but a wrong engine is.
-        if (credentials === null || outcome.why === "protocol") on({ type: "refused", why: outcome.why, message: outcome.message });
-        else if (outcome.why === "removed" && connection.direction === "outbound") await forget("removed", outcome.message);
+        // Whom this node turns away is no news to its own user, but a wrong engine is; nor is another who looks as well.
+        if (outcome.why === "not-member") return;
+        if (outcome.why === "protocol" || (dialled && credentials === null)) on({ type: "refused", why: outcome.why, message: outcome.message });
+        else if (outcome.why === "removed" && dialled) await forget("removed", outcome.message);
         book.stranger(peer, performance.now());
         return;
       case "stranger":

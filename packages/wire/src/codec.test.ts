@@ -6,11 +6,11 @@ import { encodeFrame, FrameReader } from "./frame.ts";
 import { parseControlReply, parseControlRequest } from "./parse-control.ts";
 
 const value = fc.letrec((tie) => ({
-  any: fc.oneof(fc.string(), fc.integer(), fc.double({ noNaN: true }), fc.boolean(), fc.constant(null), fc.array(tie("any"), { maxLength: 4 }), fc.dictionary(fc.string().filter((key) => key !== "__proto__"), tie("any"), { maxKeys: 4 })),
+  any: fc.oneof(fc.string(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }).filter((number) => !Object.is(number, -0)), fc.boolean(), fc.constant(null), fc.array(tie("any"), { maxLength: 4 }), fc.dictionary(fc.string().filter((key) => key !== "__proto__"), tie("any"), { maxKeys: 4 })),
 })).any;
 
 test.prop([value])("a message comes back as it was sent", (sent) => {
-  expect(decodeMessage(encodeMessage(sent))).toEqual(Object.is(sent, -0) ? sent : JSON.parse(JSON.stringify(sent)));
+  expect(decodeMessage(encodeMessage(sent))).toEqual(JSON.parse(JSON.stringify(sent)));
 });
 
 test.prop([fc.uint8Array({ maxLength: 200 })])("random bytes are decoded or refused by name", (bytes) => {

@@ -1,0 +1,122 @@
+import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { isAbsolute, join, resolve } from "node:path";
+import { asClusterdError, ClusterdError, sameModel, type ContentId } from "@clusterd/wire";
+import { FOLDER_ENTRIES_MAX, KNOWN_PATHS_MAX, PROBLEMS_MAX, REFERENCE_LENGTH_MAX } from "./limits.ts";
+import { partName } from "./split-parts.ts";
+import { readModelFile, type ModelFile } from "./read-model.ts";
+
+/** A model that comes with clusterd, under a short name. */
+export interface BundledModel {
+  readonly name: string;
+  readonly path: string;
+}
+
+export interface CatalogEntry {
+  readonly file: ModelFile;
+  readonly aliases: readonly string[];
+}
+
+/** The models that this node has on disk. */
+export interface Catalog {
+  list(): readonly CatalogEntry[];
+  /** Files that were found and refused, with the reason. */
+  problems(): readonly { readonly path: string; readonly message: string }[];
+  /** The model of a REF: a path, a catalogued name, or the id of a known model. Remembers paths. Throws `not_found`, `model_broken`, `unsupported`. */
+  resolve(ref: string, signal: AbortSignal): Promise<ModelFile>;
+  /** Like `resolve` but for names only, without looking at the disk. */
+  known(ref: string): ModelFile | null;
+  byContent(id: ContentId): ModelFile | null;
+}
+
+export interface CatalogConfig {
+  /** The daemon's home: `models/` in it is listed, `models.json` remembers other paths. */
+  readonly home: string;
+  readonly bundled: readonly BundledModel[];
+  readonly signal: AbortSignal;
+}
+
+export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
+  const folder = join(config.home, "models");
+  const memory = join(config.home, "models.json");
+  const cacheDir = join(config.home, "cache", "profiles");
+  const entries = new Map<ContentId, { file: ModelFile; aliases: string[] }>();
+  const problems: { path: string; message: string }[] = [];
+  let remembered = await readRemembered(memory);
+
+  async function add(path: string, alias: string | null, signal: AbortSignal): Promise<ModelFile> {
+    const file = await readModelFile(path, { signal, cacheDir });
+    const known = entries.get(file.profile.contentId);
+    if (known === undefined) entries.set(file.profile.contentId, { file, aliases: alias === null ? [] : [alias] });
+    else if (alias !== null && !known.aliases.includes(alias)) known.aliases.push(alias);
+    return entries.get(file.profile.contentId)?.file ?? file;
+  }
+  async function tryAdd(path: string, alias: string | null): Promise<void> {
+    try {
+      await add(path, alias, config.signal);
+    } catch (error) {
+      config.signal.throwIfAborted();
+      if (problems.length < PROBLEMS_MAX) problems.push({ path, message: asClusterdError(error).message });
+    }
+  }
+
+  for (const { name, path } of config.bundled) await tryAdd(path, name);
+  const found = await readdir(folder).catch(() => []);
+  for (const name of found.slice(0, FOLDER_ENTRIES_MAX)) {
+    // Of a split model the first part stands for all.
+    if (name.toLowerCase().endsWith(".gguf") && (partName(name)?.number ?? 1) === 1) await tryAdd(join(folder, name), null);
+  }
+  for (const path of remembered) await tryAdd(path, null);
+
+  function known(ref: string): ModelFile | null {
+    for (const { file, aliases } of entries.values()) {
+      if (sameModel(file.profile.id, ref) || aliases.some((alias) => sameModel(alias, ref)) || file.path === ref) return file;
+    }
+    return null;
+  }
+
+  return {
+    list: () => [...entries.values()],
+    problems: () => problems,
+    known,
+    byContent: (id) => entries.get(id)?.file ?? null,
+    async resolve(ref, signal) {
+      if (ref.length > REFERENCE_LENGTH_MAX) throw new ClusterdError("usage", "The model's reference is too long.");
+      if (ref.startsWith("hf:")) {
+        throw new ClusterdError("unsupported", `Fetching models is not possible yet: ${ref}`, { next: "Fetch the GGUF yourself and give its path." });
+      }
+      const byName = known(ref);
+      if (byName !== null) return byName;
+      if (!looksLikePath(ref)) {
+        const names = [...entries.values()].map(({ file }) => file.profile.id).join(", ");
+        throw new ClusterdError("not_found", `No model is called ${JSON.stringify(ref)} here.`, { next: `Known models: ${names === "" ? "none" : names}. Or give the path of a GGUF file.` });
+      }
+      const path = resolve(ref);
+      const file = await add(path, null, signal).catch((error: unknown) => {
+        const { code, message, next } = asClusterdError(error);
+        if (code === "model_broken" && message.endsWith("there is no such file")) throw new ClusterdError("not_found", `There is no file ${path}.`, { next: "Check the path." });
+        throw new ClusterdError(code, message, { cause: error, ...(next === undefined ? {} : { next }) });
+      });
+      if (!remembered.includes(file.path)) {
+        remembered = [...remembered, file.path].slice(-KNOWN_PATHS_MAX);
+        await mkdir(config.home, { recursive: true });
+        await writeFile(`${memory}.tmp`, `${JSON.stringify(remembered, null, 2)}\n`, { mode: 0o600 });
+        await rename(`${memory}.tmp`, memory);
+      }
+      return file;
+    },
+  };
+}
+
+function looksLikePath(ref: string): boolean {
+  return isAbsolute(ref) || /[/\\]/.test(ref) || ref.toLowerCase().endsWith(".gguf");
+}
+
+async function readRemembered(file: string): Promise<readonly string[]> {
+  try {
+    const list = JSON.parse(await readFile(file, "utf8")) as unknown;
+    return Array.isArray(list) ? list.filter((path): path is string => typeof path === "string").slice(0, KNOWN_PATHS_MAX) : [];
+  } catch {
+    // No memory, or a damaged one: the models folder is still listed.
+    return [];
+  }
+}

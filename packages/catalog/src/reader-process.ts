@@ -1,0 +1,17 @@
+// Reads the meaning of a GGUF header with node-llama-cpp and prints what a profile needs as JSON. A process of its own: the reader's
+// 58 MB are given back when it ends, and a hostile header can hurt nobody else.
+import { readGgufFileInfo } from "node-llama-cpp";
+
+const [path] = process.argv.slice(2);
+if (path === undefined) throw new Error("reader-process needs the path of a GGUF file");
+const { metadata } = await readGgufFileInfo(path, { readTensorInfo: false, logWarnings: false, ignoreKeys: [] });
+const { general, tokenizer } = metadata as { general: Record<string, unknown>; tokenizer?: { ggml?: { tokens?: readonly unknown[] } } };
+const architecture = String(general["architecture"]);
+const specific = (metadata as unknown as Record<string, unknown>)[architecture] ?? {};
+process.stdout.write(
+  JSON.stringify({
+    general: { architecture, name: general["name"], file_type: general["file_type"], size_label: general["size_label"] },
+    specific,
+    tokens: tokenizer?.ggml?.tokens?.length ?? null,
+  }),
+);
