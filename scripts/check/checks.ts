@@ -1,0 +1,88 @@
+/** How many tests (or checks that are one each) came to which end. */
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+export interface Check {
+  /** For `--only`. */
+  readonly name: string;
+  readonly title: string;
+  /** The program and its arguments; tests leave their report in `reportFile`. */
+  readonly command: (reportFile: string) => readonly string[];
+  readonly countsTests: boolean;
+}
+
+function tool(name: string, title: string, ...command: string[]): Check {
+  return { name, title, command: () => command, countsTests: false };
+}
+
+function tests(project: string, title: string): Check {
+  const command = (reportFile: string): string[] => {
+    const reporters = ["--reporter=dot", "--reporter=json", `--outputFile.json=${reportFile}`];
+    return ["vitest", "run", "--project", project, "--passWithNoTests", "--silent=passed-only", ...reporters];
+  };
+  return { name: project, title, command, countsTests: true };
+}
+
+/** In the order in which they run: the quick ones first. */
+export const CHECKS: readonly Check[] = [
+  tool("types", "types", "tsc", "-p", "."),
+  tool("lint", "lint", "oxlint", "--type-aware"),
+  tool("format", "format", "oxfmt", "--check", "."),
+  tool("unused", "unused code", "knip", "--no-progress"),
+  tests("unit", "unit tests"),
+  tests("cluster", "cluster tests"),
+];
+
+/** The checks a command line asks for. */
+export function parseOnly(args: readonly string[]): { readonly checks: readonly Check[] } | { readonly error: string } {
+  if (args.length === 0) return { checks: CHECKS };
+  const names = CHECKS.map((check) => check.name).join(", ");
+  const [flag, name, ...rest] = args;
+  if (flag !== "--only" || name === undefined || rest.length > 0) return { error: `use --only NAME, NAME one of ${names}` };
+  const checks = CHECKS.filter((check) => check.name === name);
+  return checks.length > 0 ? { checks } : { error: `no check is called ${name}; there are ${names}` };
+}
+
+function countIn(report: Readonly<Record<string, unknown>>, key: string): number {
+  const value = report[key];
+  return typeof value === "number" ? value : 0;
+}
+
+/**
+ * What a check came to, from its exit code (null: it did not end by itself) and, for tests, vitest's JSON report. A run that failed
+ * beside its tests (a file that does not load, an error after the last test) counts as one failure.
+ */
+export function checkCounts(check: Check, code: number | null, report: string | null): Counts {
+  const alone: Counts = { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+  if (!check.countsTests) return alone;
+  if (report === null) return { ...alone, passed: 0 };
+  let read: Readonly<Record<string, unknown>>;
+  try {
+    read = JSON.parse(report) as Readonly<Record<string, unknown>>;
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const failed = countIn(read, "numFailedTests");
+  return {
+    passed: countIn(read, "numPassedTests"),
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: countIn(read, "numPendingTests") + countIn(read, "numTodoTests"),
+  };
+}
+
+export function sumCounts(all: readonly Counts[]): Counts {
+  const sum = (pick: (counts: Counts) => number): number => all.reduce((total, counts) => total + pick(counts), 0);
+  return {
+    passed: sum((counts) => counts.passed),
+    failed: sum((counts) => counts.failed),
+    skipped: sum((counts) => counts.skipped),
+  };
+}
+
+/** `12 passed, 0 failed`, and what was skipped where something was. */
+export function summaryLine(counts: Counts): string {
+  return `${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`;
+}
