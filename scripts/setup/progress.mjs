@@ -5,12 +5,15 @@ function isMoving(stream, env) {
   return stream.isTTY === true && env.CI === undefined && env.NO_COLOR === undefined && env.TERM !== "dumb";
 }
 
+function seconds(since) {
+  return `${((performance.now() - since) / 1000).toFixed(1)} s`;
+}
+
 /** One line per step with its seconds; on a terminal a moving one for the steps under way. */
 export function createProgress({ stream = process.stderr, env = process.env, quiet = false } = {}) {
   const moving = isMoving(stream, env) && !quiet;
   const running = new Map();
   let frame = 0;
-  const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
   const clear = () => {
     if (moving) stream.write("\r\x1b[K");
   };

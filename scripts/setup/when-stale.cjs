@@ -2,6 +2,13 @@
 const { spawnSync } = require("node:child_process");
 const { join } = require("node:path");
 
+if (Number.parseInt(process.versions.node, 10) < 24) {
+  process.stderr.write(
+    `error: clusterd needs Node 24; this is ${process.versions.node}.\nnext:  Install Node 24 or newer: https://nodejs.org\n`,
+  );
+  process.exit(1);
+}
+
 const { stepInputs } = require("./inputs.mjs");
 const { staleSteps } = require("./stamp.mjs");
 
