@@ -21,7 +21,7 @@ export async function createNode(config: MeshConfig): Promise<Libp2p> {
       // A stranger learns from `identify` that this is clusterd, and no more.
       nodeInfo: { name: "clusterd", version: "1", userAgent: "clusterd" },
       addresses: { listen: config.listen.map((ip) => `/${ip.includes(":") ? "ip6" : "ip4"}/${ip}/tcp/${config.port}`) },
-      transports: [tcp({ inboundSocketInactivityTimeout: 0x7fffffff, outboundSocketInactivityTimeout: 0x7fffffff, socketCloseTimeout: 2_000 })],
+      transports: [tcp({ inboundSocketInactivityTimeout: 0x7fffffff, outboundSocketInactivityTimeout: 0x7fffffff })],
       connectionEncrypters: [noise()],
       streamMuxers: [yamux()],
       peerDiscovery: config.mdns ? [mdns({ serviceTag: SERVICE_TAG })] : [],

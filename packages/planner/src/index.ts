@@ -1,1 +1,4 @@
-export {};
+// Where layers go and why. Pure: no clock, no randomness, nothing of Node.
+export { plan, CONTEXT_DEFAULT } from "./plan.ts";
+export { parseInventory } from "./inventory.ts";
+export { explainPlan } from "./explain.ts";

@@ -1,0 +1,119 @@
+import { KV_BYTES_PER_ELEMENT, type KvType, type LinkTable, type ModelProfile, type PlanCosts, type PlannerNode, type PlanStage } from "@clusterd/wire";
+
+/** Tokens that llama.cpp computes at once of a prompt (its default micro-batch): what compute buffers are sized for. */
+const MICRO_BATCH_TOKENS = 512;
+const F32_BYTES = 4;
+/** Of one engine process besides the model: code, heap, threads' stacks (measured: 25 to 45 MB). */
+const PROCESS_BYTES: number = 48 * 1024 * 1024;
+/** What a stage costs per token besides reading its weights: graph set-up and wake-ups (measured on small models: 0.1 to 0.3 ms). */
+const STAGE_OVERHEAD_MS = 0.2;
+/** Activations alive at once within one layer, in hidden states of a micro-batch: attention and feed-forward inputs and results. */
+const ACTIVATIONS = 8;
+
+/** The constants of the cost model for one request. `context` is per slot. */
+export function planCosts(model: ModelProfile, context: number, slots: number): PlanCosts {
+  const tokens = Math.min(MICRO_BATCH_TOKENS, context * slots);
+  const activations = ACTIVATIONS * tokens * model.hiddenBytes;
+  // With flash attention the mask is the largest part that grows with the context: f16, one row per token of the micro-batch.
+  const mask = 2 * tokens * context * slots;
+  return {
+    stageOverheadMs: STAGE_OVERHEAD_MS,
+    // Over an answer the cache is half full on average.
+    contextTokensRead: Math.floor(context / 2),
+    headBufferBytes: PROCESS_BYTES + activations + mask + tokens * model.vocabularySize * F32_BYTES,
+    workerBufferBytes: PROCESS_BYTES + activations + mask,
+    workerBufferBytesPerLayer: 0,
+  };
+}
+
+/** The model with its sums ready: every stage's figures in constant time. */
+export interface CostModel {
+  readonly model: ModelProfile;
+  readonly costs: PlanCosts;
+  readonly context: number;
+  readonly slots: number;
+  readonly kvBytesPerElement: number;
+  readonly layerCount: number;
+  /** Whether all layers cost the same, so that a layer count says all. */
+  readonly uniform: boolean;
+  /** Bytes that k consecutive layers need at most (weights and cache), by k. */
+  readonly widest: readonly number[];
+  memoryBytes(first: number, count: number, isHead: boolean): number;
+  /** Memory of a head without layers. */
+  readonly headOnlyBytes: number;
+  computeMs(first: number, count: number, node: PlannerNode): number;
+  headMs(head: PlannerNode): number;
+  stage(node: PlannerNode, head: PlannerNode, first: number, count: number, links: LinkTable): PlanStage;
+}
+
+export function costModel(model: ModelProfile, context: number, slots: number, kv: KvType): CostModel {
+  const costs = planCosts(model, context, slots);
+  const perElement = KV_BYTES_PER_ELEMENT[kv];
+  const layerCount = model.layers.length;
+  const weight = [0];
+  const active = [0];
+  const cache = [0];
+  for (const [index, layer] of model.layers.entries()) {
+    weight.push((weight[index] ?? 0) + layer.weightBytes);
+    active.push((active[index] ?? 0) + layer.activeBytes);
+    cache.push((cache[index] ?? 0) + layer.kvElementsPerToken * perElement);
+  }
+  const range = (sums: readonly number[], first: number, count: number): number => (sums[first + count] ?? 0) - (sums[first] ?? 0);
+  const kvBytes = (first: number, count: number): number => range(cache, first, count) * context * slots;
+  const headOnlyBytes = costs.headBufferBytes + model.inputBytes + model.outputBytes;
+  const buffers = (count: number, isHead: boolean): number =>
+    isHead ? costs.headBufferBytes : costs.workerBufferBytes + costs.workerBufferBytesPerLayer * count;
+  const widest = Array.from({ length: layerCount + 1 }, (_, count) => {
+    let most = 0;
+    for (let first = 0; first + count <= layerCount; first++) most = Math.max(most, range(weight, first, count) + kvBytes(first, count));
+    return most;
+  });
+  const [one] = model.layers;
+  const uniform = model.layers.every(
+    (layer) => layer.weightBytes === one?.weightBytes && layer.activeBytes === one.activeBytes && layer.kvElementsPerToken === one.kvElementsPerToken,
+  );
+
+  function memoryBytes(first: number, count: number, isHead: boolean): number {
+    return range(weight, first, count) + kvBytes(first, count) + buffers(count, isHead) + (isHead ? model.inputBytes + model.outputBytes : 0);
+  }
+  function computeMs(first: number, count: number, node: PlannerNode): number {
+    const read = range(active, first, count) + range(cache, first, count) * costs.contextTokensRead;
+    return (read / node.bandwidthBytesPerSecond) * 1000 + costs.stageOverheadMs;
+  }
+  return {
+    model,
+    costs,
+    context,
+    slots,
+    kvBytesPerElement: perElement,
+    layerCount,
+    uniform,
+    widest,
+    memoryBytes,
+    headOnlyBytes,
+    computeMs,
+    headMs: (head) => (model.outputBytes / head.bandwidthBytesPerSecond) * 1000,
+    stage(node, head, first, count, links) {
+      const isHead = node.name === head.name;
+      return {
+        node: node.name,
+        firstLayer: first,
+        lastLayer: first + count - 1,
+        weightBytes: range(weight, first, count),
+        kvBytes: kvBytes(first, count),
+        bufferBytes: buffers(count, isHead),
+        memoryBytes: memoryBytes(first, count, isHead),
+        budgetBytes: node.memoryBytes,
+        computeMs: computeMs(first, count, node),
+        hopMs: isHead ? 0 : hopMs(links, head.name, node.name, model.hiddenBytes),
+      };
+    },
+  };
+}
+
+/** One round trip from the head to a stage with a hidden state each way. */
+export function hopMs(links: LinkTable, a: string, b: string, hiddenBytes: number): number {
+  const pair = links.pairs.find((link) => (link.a === a && link.b === b) || (link.a === b && link.b === a));
+  const { rttMs, bytesPerSecond } = pair ?? links;
+  return rttMs + ((2 * hiddenBytes) / bytesPerSecond) * 1000;
+}
