@@ -1,57 +1,108 @@
 import { fc, test } from "@fast-check/vitest";
-import { expect } from "vitest";
-import { headArguments, wantedDevices, type HeadSpec } from "./head-arguments.ts";
-import { createLoadLog, misplacedLayer } from "./load-log.ts";
+import { describe, expect } from "vitest";
+import { headArguments } from "./head-arguments.ts";
+import { wantedDevices, type HeadSpec } from "./head-spec.ts";
 
-const spec = (head: number, workers: number[], acceleratorId: string | null = null): HeadSpec => ({
+const spec = (head: number, workers: readonly number[], more: Partial<HeadSpec> = {}): HeadSpec => ({
   modelPath: "m.gguf",
   modelId: "m",
   layers: { head, workers: workers.map((layers, index) => ({ endpoint: `127.0.0.1:${5000 + index}`, layers })) },
-  layerCount: head + workers.reduce((sum, layers) => sum + layers, 0),
+  layerCount: workers.reduce((sum, layers) => sum + layers, head),
   context: 512,
   slots: 2,
   kv: "f16",
   threads: 1,
-  acceleratorId,
+  acceleratorId: null,
+  ...more,
 });
-const valueOf = (args: readonly string[], flag: string): string | undefined => args[args.indexOf(flag) + 1];
+const valueOf = (args: readonly string[], flag: string): string | undefined =>
+  args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined;
 
-test.prop([fc.integer({ min: 0, max: 40 }), fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 15 })])(
-  "the slots off the head and the shares of the devices agree",
-  (head, workers) => {
-    const wanted = spec(head, workers);
-    const args = headArguments(wanted);
-    const shares = (valueOf(args, "-ts") ?? "").split(",").map(Number);
-    expect(shares.reduce((sum, share) => sum + share, 0)).toBe(Number(valueOf(args, "-ngl")));
-    expect(shares).toEqual(workers.map((layers, index) => layers + (index === workers.length - 1 ? 1 : 0)));
-    expect(valueOf(args, "-c")).toBe("1024");
-    expect(wantedDevices(wanted)).toHaveLength(wanted.layerCount);
+/**
+ * Where llama.cpp puts the layers for these flags (`load_tensors` in llama-model.cpp, in its single precision): the first layers stay
+ * on the CPU, the others go to the first device whose cumulated share of the whole is larger than the layer's own.
+ */
+function placedBy(args: readonly string[], layerCount: number): string[] {
+  const devices = valueOf(args, "--device") === "none" ? [] : (valueOf(args, "--device") ?? "").split(",");
+  const slots = Math.min(Number(valueOf(args, "-ngl")), layerCount + 1);
+  const shares = (valueOf(args, "-ts") ?? "").split(",").map(Number);
+  let sum = 0;
+  const ends = shares.map((share) => (sum = Math.fround(sum + share))).map((end) => Math.fround(end / sum));
+  return Array.from({ length: layerCount }, (_, layer) => {
+    const position = layer - (layerCount + 1 - slots);
+    if (position < 0 || devices.length === 0) return "CPU";
+    const at = Math.fround(position / slots);
+    return devices[ends.findIndex((end) => end > at)] ?? "none";
+  });
+}
+
+const workers = fc.array(fc.integer({ min: 1, max: 70 }), { maxLength: 14 });
+
+test.prop([fc.integer({ min: 0, max: 130 }), workers, fc.constantFrom(null, "CUDA0", "MTL0")], { numRuns: 2000 })(
+  "llama.cpp's arithmetic gives exactly the planned ranges",
+  (head, remote, acceleratorId) => {
+    fc.pre(head + remote.length > 0);
+    const wanted = spec(head, remote, { acceleratorId });
+    expect(placedBy(headArguments(wanted), wanted.layerCount)).toEqual(wantedDevices(wanted));
   },
 );
 
-test("a head alone on its CPU offloads nothing", () => {
-  const args = headArguments(spec(16, []));
-  expect(valueOf(args, "--device")).toBe("none");
-  expect(args).not.toContain("--rpc");
+test("the control: shares that do not count the output place a layer elsewhere", () => {
+  const wanted = spec(4, [9, 11]);
+  const args = headArguments(wanted).map((value) => (value === "9,12" ? "9,11" : value));
+  expect(placedBy(args, wanted.layerCount)).not.toEqual(wantedDevices(wanted));
 });
 
-test("the head's accelerator comes before the workers and takes the head's layers", () => {
-  const args = headArguments(spec(4, [6, 6], "CUDA0"));
-  expect(valueOf(args, "--device")).toBe("CUDA0,RPC0,RPC1");
-  expect(valueOf(args, "-ts")).toBe("4,6,7");
-  expect(valueOf(args, "-ngl")).toBe("17");
+test("the whole command line of a head with two workers", () => {
+  expect(headArguments(spec(4, [9, 11], { kv: "q8_0", threads: 3 })).join(" ")).toBe(
+    "-m m.gguf --alias m --load-mode none --rpc 127.0.0.1:5000,127.0.0.1:5001 --device RPC0,RPC1 -ngl 21 -ts 9,12 -sm layer " +
+      "-ot ^(output|token_embd)\\.weight=CPU -fit off -fa on -c 1024 -np 2 -ctk q8_0 -ctv q8_0 -t 3 " +
+      "-cram 0 --no-warmup --offline --no-ui --metrics --jinja --host 127.0.0.1 --port 0",
+  );
 });
 
-test("more workers than the engine takes are refused", () => {
-  expect(() => headArguments(spec(0, Array.from({ length: 16 }, () => 1)))).toThrow(/at most 15/);
-  expect(headArguments(spec(0, Array.from({ length: 15 }, () => 1)))).toContain("--rpc");
+const placement = (wanted: HeadSpec): (string | undefined)[] =>
+  ["--device", "-ngl", "-ts", "--rpc"].map((flag) => valueOf(headArguments(wanted), flag));
+
+describe("where the head's own layers go", () => {
+  test("alone on its CPU", () => {
+    expect(placement(spec(24, []))).toEqual(["none", "0", undefined, undefined]);
+  });
+  test("alone on its accelerator, the output too", () => {
+    expect(placement(spec(24, [], { acceleratorId: "CUDA0" }))).toEqual(["CUDA0", "25", "25", undefined]);
+    expect(headArguments(spec(24, [], { acceleratorId: "CUDA0" }))).not.toContain("-ot");
+  });
+  test("on its accelerator, before the workers", () => {
+    expect(placement(spec(4, [20], { acceleratorId: "CUDA0" }))).toEqual(["CUDA0,RPC0", "25", "4,21", "127.0.0.1:5000"]);
+  });
+  test("nowhere, with all of them on workers", () => {
+    expect(placement(spec(0, [12, 12], { acceleratorId: "CUDA0" }))).toEqual([
+      "RPC0,RPC1",
+      "25",
+      "12,13",
+      "127.0.0.1:5000,127.0.0.1:5001",
+    ]);
+  });
 });
 
-test("a layer in the wrong place is named", () => {
-  const log = createLoadLog();
-  for (const [layer, device] of [[0, "CPU"], [1, "RPC0"], [2, "RPC0"]] as const) log.take(`0.00.1 D load_tensors: layer   ${layer} assigned to device ${device}, is_swa = 0`);
-  expect(misplacedLayer(["CPU", "RPC0", "RPC0"], log)).toBeNull();
-  expect(misplacedLayer(["CPU", "CPU", "RPC0"], log)).toContain("layer 1 is on RPC0");
-  log.take("0.00.137.708 I load_tensors: RPC0[127.0.0.1:45001] model buffer size =     2.40 MiB");
-  expect(log.buffers).toEqual([{ device: "RPC0[127.0.0.1:45001]", kind: "model", bytes: 2516582 }]);
+describe("what cannot be", () => {
+  const endpoint = (value: string): HeadSpec => spec(0, [2], { layers: { head: 0, workers: [{ endpoint: value, layers: 2 }] } });
+  const twice = spec(0, [1, 1], {
+    layers: { head: 0, workers: [1, 1].map((layers) => ({ endpoint: "127.0.0.1:5000", layers })) },
+  });
+  test.each([
+    ["more workers than llama.cpp has backends", spec(0, Array<number>(16).fill(1)), "does_not_fit"],
+    ["as many, with an accelerator", spec(1, Array<number>(15).fill(1), { acceleratorId: "CUDA0" }), "does_not_fit"],
+    ["a layer too few", spec(4, [4], { layerCount: 9 }), "failed"],
+    ["a worker without layers", spec(4, [0, 4]), "failed"],
+    ["half a layer", spec(0.5, [1.5]), "failed"],
+    ["a worker that is not on the loopback", endpoint("192.168.1.2:5000"), "failed"],
+    ["two endpoints in one", endpoint("127.0.0.1:1,127.0.0.1:2"), "failed"],
+    ["one endpoint for two stages", twice, "failed"],
+    ["no slots", spec(1, [], { slots: 0 }), "failed"],
+  ])("%s", (_, wanted, code) => expect(() => headArguments(wanted)).toThrow(expect.objectContaining({ code }) as Error));
+  test("and, for comparison, what just can", () => {
+    expect(headArguments(spec(0, Array<number>(15).fill(1)))).toContain("--rpc");
+    expect(headArguments(spec(1, Array<number>(14).fill(1), { acceleratorId: "CUDA0" }))).toContain("--rpc");
+  });
 });

@@ -1,65 +1,51 @@
-import { ClusterdError, REMOTE_STAGES_MAX, type KvType } from "@clusterd/wire";
-
-/** How many layers go where; the head's own are always the first ones. */
-export interface HeadLayers {
-  readonly head: number;
-  /** In pipeline order; endpoints are `127.0.0.1:PORT`. */
-  readonly workers: readonly { readonly endpoint: string; readonly layers: number }[];
-}
-
-export interface HeadSpec {
-  readonly modelPath: string;
-  readonly modelId: string;
-  readonly layers: HeadLayers;
-  readonly layerCount: number;
-  /** Tokens per slot. */
-  readonly context: number;
-  readonly slots: number;
-  readonly kv: KvType;
-  readonly threads: number;
-  /** The head's own accelerator, as the engine names it, or null for its CPU. */
-  readonly acceleratorId: string | null;
-}
+import { assertHeadSpec, devicesOf, type HeadSpec } from "./head-spec.ts";
 
 /**
- * llama-server's command line for exact layer ranges. A model has `layerCount` + 1 slots, the last is the output; `-ngl` counts slots
- * off the head's CPU, from the end, and `-ts` shares those among the devices in order.
+ * llama-server's command line for exact layer ranges. A model has `layerCount` + 1 slots, the last is the output; `-ngl` counts the
+ * slots off the head's CPU, from the end, and `-ts` shares those among the devices in order: as integers whose sum is `-ngl`, so that
+ * llama.cpp's division comes out exact. Throws where the layers do not add up.
  */
 export function headArguments(spec: HeadSpec): readonly string[] {
-  const { layers, layerCount, acceleratorId } = spec;
-  const total = layers.head + layers.workers.reduce((sum, worker) => sum + worker.layers, 0);
-  if (total !== layerCount) throw new ClusterdError("failed", `The stages hold ${total} layers, the model has ${layerCount}.`);
-  if (layers.workers.length > REMOTE_STAGES_MAX) throw new ClusterdError("does_not_fit", `A head reaches at most ${REMOTE_STAGES_MAX} workers, the plan has ${layers.workers.length}.`);
-  return [
-    "-m", spec.modelPath, "--alias", spec.modelId, "--load-mode", "none",
-    ...deviceArguments(layers, layerCount, acceleratorId),
-    "-fit", "off", "-fa", "on", "-c", String(spec.context * spec.slots), "-np", String(spec.slots),
-    ...(spec.kv === "f16" ? [] : ["-ctk", spec.kv, "-ctv", spec.kv]),
-    "-cram", "0", "--no-warmup", "--offline", "--no-ui", "--metrics", "--jinja", "-t", String(spec.threads), "-lv", "5",
-    "--host", "127.0.0.1", "--port", "0",
-  ];
+  assertHeadSpec(spec);
+  return pairs(
+    ["-m", spec.modelPath],
+    ["--alias", spec.modelId],
+    ["--load-mode", "none"],
+    ...placementPairs(spec),
+    ["-fit", "off"],
+    ["-fa", "on"],
+    ["-c", String(spec.context * spec.slots)],
+    ["-np", String(spec.slots)],
+    ["-ctk", spec.kv],
+    ["-ctv", spec.kv],
+    ["-t", String(spec.threads)],
+    // Its prompt cache would pull and push whole KV caches over the network; a warm-up run is the first request's, not the load's.
+    ["-cram", "0"],
+    ["--no-warmup", "--offline", "--no-ui", "--metrics", "--jinja"],
+    // The system picks the port, and the server tells it once it is bound.
+    ["--host", "127.0.0.1"],
+    ["--port", "0"],
+  );
 }
 
-function deviceArguments(layers: HeadLayers, layerCount: number, acceleratorId: string | null): readonly string[] {
-  const local = acceleratorId !== null && layers.head > 0 ? [{ device: acceleratorId, layers: layers.head }] : [];
-  const devices = [...local, ...layers.workers.map((worker, index) => ({ device: `RPC${index}`, layers: worker.layers }))];
-  if (devices.length === 0) return ["--device", "none", "-ngl", "0"];
-  const onCpu = local.length > 0 ? 0 : layers.head;
-  const split = devices.map((device, index) => device.layers + (index === devices.length - 1 ? 1 : 0));
-  return [
-    ...(layers.workers.length > 0 ? ["--rpc", layers.workers.map((worker) => worker.endpoint).join(",")] : []),
-    "--device", devices.map(({ device }) => device).join(","),
-    "-ngl", String(layerCount - onCpu + 1), "-ts", split.join(","), "-sm", "layer",
-    // The output stays on the head: the last worker returns a hidden state instead of the logits of the whole vocabulary.
-    ...(layers.workers.length > 0 ? ["-ot", "^(output|token_embd)\\.weight=CPU"] : []),
-  ];
-}
+/** Flags, each with its value. */
+const pairs = (...groups: readonly (readonly string[])[]): readonly string[] => groups.flat();
 
-/** The device that each layer must be on, as the engine's log names them. */
-export function wantedDevices(spec: Pick<HeadSpec, "layers" | "acceleratorId">): readonly string[] {
-  const own = spec.acceleratorId ?? "CPU";
-  return [
-    ...Array.from({ length: spec.layers.head }, () => own),
-    ...spec.layers.workers.flatMap((worker, index) => Array.from({ length: worker.layers }, () => `RPC${index}`)),
+function placementPairs(spec: HeadSpec): readonly (readonly string[])[] {
+  const { layers, layerCount } = spec;
+  const devices = devicesOf(spec);
+  if (devices.length === 0) return [["--device", "none", "-ngl", "0"]];
+  const onCpu = layerCount - devices.reduce((sum, device) => sum + device.layers, 0);
+  const shares = devices.map((device, index) => device.layers + (index === devices.length - 1 ? 1 : 0));
+  const remote = layers.workers.map((worker) => worker.endpoint);
+  const placed = [
+    ["--device", devices.map(({ name }) => name).join(",")],
+    ["-ngl", String(layerCount - onCpu + 1)],
+    ["-ts", shares.join(",")],
+    ["-sm", "layer"],
   ];
+  if (remote.length === 0) return placed;
+  // The output stays on the head: the last worker returns a hidden state instead of the logits of the whole vocabulary. The anchor
+  // keeps attn_output out; token_embd serves models whose output is the embedding.
+  return [["--rpc", remote.join(",")], ...placed, ["-ot", "^(output|token_embd)\\.weight=CPU"]];
 }

@@ -1,69 +1,88 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { LINE_LENGTH_MAX, TAIL_LINES_MAX } from "./log-tail.ts";
-import { superviseProcess } from "./supervise.ts";
+import { LINE_BYTES_MAX, TAIL_CHARACTERS_MAX, TAIL_LINES_MAX } from "./process-limits.ts";
+import { superviseProcess, type ProcessSpec, type SupervisedProcess } from "./supervise.ts";
 
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
-const gone = async (pid: number): Promise<void> => expect.poll(() => alive(pid), { timeout: 5000 }).toBe(false);
+const fixture = (name: string): string => fileURLToPath(new URL(`../../../../test/fixtures/engines/${name}`, import.meta.url));
+const never = new AbortController().signal;
 
-test("reports the exit status and the last words of a process", async () => {
-  const child = superviseProcess({ name: "echo", command: "/bin/sh", args: ["-c", "echo first; echo last >&2; exit 3"] });
-  expect(await child.ended).toEqual({ code: 3, signal: null, wanted: false });
-  expect(child.logTail).toEqual(["first", "last"]);
-});
-
-test("reports the signal that ended a process", async () => {
-  const child = superviseProcess({ name: "abort", command: "/bin/sh", args: ["-c", "kill -ABRT $$"] });
-  expect(await child.ended).toMatchObject({ signal: "SIGABRT", wanted: false });
-});
-
-test("stops a process that ignores SIGTERM, and what it started", async () => {
-  let grandchild = 0;
-  const child = superviseProcess({
-    name: "stubborn",
-    command: "/bin/sh",
-    args: ["-c", "trap '' TERM; sleep 1000 & echo pid $!; while :; do sleep 1; done"],
-    graceMs: 200,
-    onLine: (line) => (grandchild = Number(line.split(" ")[1])),
+const start = (script: string, args: readonly string[] = [], more: Partial<ProcessSpec> = {}): SupervisedProcess =>
+  superviseProcess({
+    name: script,
+    command: process.execPath,
+    args: [fixture(script), ...args],
+    isReady: (line) => line === "ready",
+    start: { totalMs: 20_000, quietMs: 20_000 },
+    ...more,
   });
-  await expect.poll(() => grandchild, { timeout: 5000 }).toBeGreaterThan(0);
-  expect(alive(grandchild)).toBe(true);
-  await child[Symbol.asyncDispose]();
-  expect(await child.ended).toMatchObject({ signal: "SIGKILL", wanted: true });
-  await gone(grandchild);
+
+test("tells every state it goes through", async () => {
+  await using child = start("obeys.mjs");
+  const seen: string[] = [child.state.kind];
+  child.onChange((state) => seen.push(state.kind));
+  await child.whenReady(never);
+  await child.stop();
+  expect(seen).toEqual(["starting", "ready", "stopping", "ended"]);
+  expect(child.state).toEqual({ kind: "ended", code: 0, signal: null, wanted: true });
 });
 
-test("keeps a bounded tail of a flood and makes control characters visible", async () => {
-  const script = `printf '\\033[31mred\\n'; head -c 20000 /dev/zero | tr '\\0' x; echo; i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); done`;
-  const seen: string[] = [];
-  const child = superviseProcess({ name: "flood", command: "/bin/sh", args: ["-c", script], onLine: (line) => seen.push(line) });
-  await child.ended;
-  await expect.poll(() => seen.length).toBe(1002);
-  expect(seen[0]).toBe("\\x1b[31mred");
-  expect(seen[1]).toHaveLength(LINE_LENGTH_MAX);
-  expect(child.logTail).toHaveLength(TAIL_LINES_MAX);
-  expect(child.logTail.at(-1)).toBe("999");
+test("one that ends before it is ready says how, with its last words", async () => {
+  await using child = start("exits.mjs", ["3"]);
+  await expect(child.whenReady(never)).rejects.toMatchObject({
+    code: "engine_crashed",
+    message: expect.stringContaining("status 3") as string,
+  });
+  await expect(child.whenReady(never)).rejects.toThrow("last");
 });
 
-test("a child does not outlive a parent that is killed", async () => {
-  const parentScript = `
-    import { superviseProcess } from ${JSON.stringify(fileURLToPath(new URL("./supervise.ts", import.meta.url)))};
-    const child = superviseProcess({ name: "sleeper", command: "/bin/sleep", args: ["1000"] });
-    console.log(child.pid);
-    setInterval(() => {}, 1000);`;
-  const parent = spawn(process.execPath, ["--input-type=module", "-e", parentScript], { stdio: ["ignore", "pipe", "inherit"] });
-  const [chunk] = (await once(parent.stdout, "data")) as [Buffer];
-  const pid = Number(chunk.toString());
-  expect(alive(pid)).toBe(true);
-  parent.kill("SIGKILL");
-  await gone(pid);
+test("one that is not there is said to be missing", async () => {
+  await using child = start("", [], { command: "/nowhere/engine" });
+  await expect(child.whenReady(never)).rejects.toMatchObject({ code: "engine_missing" });
+});
+
+test("one that says nothing is given up after the quiet time, and ended", async () => {
+  await using child = start("silent.mjs", [], { start: { totalMs: 60_000, quietMs: 150 } });
+  await expect(child.whenReady(never)).rejects.toMatchObject({
+    code: "timeout",
+    message: expect.stringContaining("said nothing") as string,
+  });
+  expect(child.state.kind).toBe("ended");
+});
+
+test("one that talks on without being ready is given up after the whole time", async () => {
+  await using child = start("babbles.mjs", [], { start: { totalMs: 600, quietMs: 60_000 } });
+  await expect(child.whenReady(never)).rejects.toMatchObject({
+    code: "timeout",
+    message: expect.stringContaining("not ready") as string,
+  });
+  expect(child.logTail).toContain("still at it");
+});
+
+test("an aborted wait ends it", async () => {
+  const abort = new AbortController();
+  await using child = start("silent.mjs");
+  const waiting = child.whenReady(abort.signal);
+  abort.abort();
+  await expect(waiting).rejects.toMatchObject({ code: "interrupted" });
+  expect(await child.ended).toMatchObject({ wanted: true });
+});
+
+test("a flood stays within the limits, and every line reaches the listener", async () => {
+  const lines: string[] = [];
+  await using child = start("floods.mjs", [], { onLine: (line) => lines.push(line) });
+  expect(await child.ended).toMatchObject({ code: 0 });
+  expect(lines).toHaveLength(20_003);
+  expect(lines[1]).toBe(`${"x".repeat(LINE_BYTES_MAX)} [${5_000_000 - LINE_BYTES_MAX} more bytes]`);
+  expect(lines[20_001]).toBe("line 19999");
+  expect(lines.at(-1)).toBe("\\x1b[2J\\u202egnp");
+  expect(child.logTail.length).toBeLessThanOrEqual(TAIL_LINES_MAX);
+  expect(child.logTail.join("").length).toBeLessThanOrEqual(TAIL_CHARACTERS_MAX);
+  expect(child.logTail).toEqual(lines.slice(-child.logTail.length));
+});
+
+test("stopping what has ended changes nothing", async () => {
+  await using child = start("exits.mjs", ["0"]);
+  const end = await child.ended;
+  expect(await child.stop()).toEqual(end);
+  expect(end.wanted).toBe(false);
 });

@@ -1,74 +1,120 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
 import { ClusterdError } from "@clusterd/wire";
-import { guarded } from "./guard.ts";
-import { createLogTail, TAIL_LINES_MAX } from "./log-tail.ts";
-
-/** After SIGTERM: how long a process may take before SIGKILL. */
-export const STOP_GRACE_MS = 3_000;
-
-export interface ProcessEnd {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** Whether we asked for it. */
-  readonly wanted: boolean;
-}
-
-export type ProcessState = { readonly kind: "running" } | { readonly kind: "stopping" } | ({ readonly kind: "ended" } & ProcessEnd);
+import { childEnvironment } from "./child-environment.ts";
+import { endByRequest } from "./end-by-request.ts";
+import { startDeadline, type StartDeadline } from "./end-on-start-deadline.ts";
+import { platformGuard, type Guard } from "./guard.ts";
+import { createLineSplitter } from "./line-splitter.ts";
+import { createLogTail } from "./log-tail.ts";
+import { DRAIN_MS_MAX, STOP_GRACE_MS } from "./process-limits.ts";
+import { applyProcessEvent, type ProcessEnd, type ProcessEvent, type ProcessState } from "./process-state.ts";
+import { signalGroup } from "./signal-group.ts";
 
 export interface ProcessSpec {
   /** For messages: what this process is. */
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** Set besides the few variables that are passed on. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Every complete line of its output. */
+  /** Whether this line of its output is its word that it is ready. */
+  readonly isReady: (line: string) => boolean;
+  readonly start: StartDeadline;
+  /** Every complete line of its output, readable and cut; called in the order the lines came on each stream. */
   readonly onLine?: (line: string) => void;
-  readonly graceMs?: number;
+  /** 0: SIGKILL at once. */
+  readonly stopGraceMs?: number;
+  /** What it takes on its standard input as a request to end. */
+  readonly exitCommand?: string;
+  readonly guard?: Guard;
 }
 
 /** A child process under guard; disposing of it ends it and all it started. */
 export interface SupervisedProcess extends AsyncDisposable {
   readonly pid: number;
   readonly state: ProcessState;
-  /** Settles once, when the process has ended, whoever wanted it. */
+  /** Calls the listener at every change of state until the function it returns is called. */
+  onChange(listener: (state: ProcessState) => void): () => void;
+  /** Waits for its word; throws `engine_crashed`, `engine_missing`, `timeout`, or `interrupted`, and then it has ended. */
+  whenReady(signal: AbortSignal): Promise<void>;
+  /** Settles once, when the process has ended and its output has been read, whoever wanted it. */
   readonly ended: Promise<ProcessEnd>;
+  /** Asks it to end, kills it after the grace. Safe to call again. */
+  stop(): Promise<ProcessEnd>;
   readonly logTail: readonly string[];
 }
 
-/** Variables a child gets from the daemon's environment; nothing else of it passes. */
-const PASSED_VARIABLES: readonly string[] = ["PATH", "HOME", "TMPDIR", "TEMP", "SystemRoot", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES"];
-
-/** Starts a child in a process group of its own. Throws `engine_missing` where the program cannot be run at all. */
+/** Starts a child in a process group of its own. Throws `engine_missing` where not even its guard can be run. */
 export function superviseProcess(spec: ProcessSpec): SupervisedProcess {
-  const { command, args } = guarded(spec.command, spec.args);
-  const env: Record<string, string> = {};
-  for (const name of PASSED_VARIABLES) {
-    const value = process.env[name];
-    if (value !== undefined) env[name] = value;
-  }
-  // A crashing engine would start a debugger to print its stack: half a second in which nobody knows it is gone.
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...env, GGML_NO_BACKTRACE: "1", ...spec.env }, detached: process.platform !== "win32" });
+  const guarded = (spec.guard ?? platformGuard)(spec.command, spec.args);
+  const child = spawn(guarded.command, guarded.args, {
+    stdio: guarded.stdio,
+    env: childEnvironment(spec.env),
+    detached: process.platform !== "win32",
+    windowsHide: true,
+  });
+  const { promise: ended, resolve: settle } = Promise.withResolvers<ProcessEnd>();
+  const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
+  const listeners = new Set<(state: ProcessState) => void>();
+  const tail = createLogTail();
+  let state: ProcessState = { kind: "starting" };
+  let expired: string | null = null;
+  child.on("error", () => undefined);
   const { pid } = child;
-  if (pid === undefined) throw new ClusterdError("engine_missing", `${spec.name} could not be started (${spec.command}).`);
-  let state: ProcessState = { kind: "running" };
-  const tail = createLogTail((line) => spec.onLine?.(line));
-  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => tail.push(chunk));
-  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => tail.push(chunk));
-  child.stdin?.on("error", () => undefined);
-  const { promise: ended, resolve } = Promise.withResolvers<ProcessEnd>();
-  child.once("error", () => end(127, null));
-  child.once("exit", end);
+  if (pid === undefined) throw new ClusterdError("engine_missing", `${spec.name} could not be started (${guarded.command}).`);
+  const deadline = startDeadline(spec.start, (why) => {
+    expired = why;
+    void stop();
+  });
 
-  function end(code: number | null, signal: NodeJS.Signals | null): void {
-    if (state.kind === "ended") return;
-    const wanted = state.kind === "stopping";
-    // Closing the pipe ends the watcher, and with it whatever is left of the group.
-    child.stdin?.destroy();
-    // What the process said last is still in the pipes.
-    setImmediate(() => {
-      state = { kind: "ended", code, signal, wanted };
-      resolve({ code, signal, wanted });
-    });
+  function apply(event: ProcessEvent): void {
+    const before = state;
+    state = applyProcessEvent(state, event);
+    if (state === before) return;
+    if (state.kind !== "starting") deadline[Symbol.dispose]();
+    for (const listener of listeners) listener(state);
+  }
+
+  function take(line: string): void {
+    tail.push(line);
+    deadline.touch();
+    spec.onLine?.(line);
+    if (state.kind === "starting" && spec.isReady(line)) {
+      apply({ kind: "ready" });
+      becomeReady();
+    }
+  }
+
+  const outputs = [child.stdout, child.stderr].filter((stream) => stream !== null).map((stream) => readLines(stream, take));
+  const lifeline = child.stdio[guarded.lifeline] as Writable;
+  for (const stream of [child.stdin, lifeline]) stream?.on("error", () => undefined);
+  child.once("exit", (code, signal) => void onExit(code, signal));
+
+  async function onExit(code: number | null, signal: NodeJS.Signals | null): Promise<void> {
+    deadline[Symbol.dispose]();
+    lifeline.destroy();
+    // What it left in its group would keep the pipes open, and outlive it.
+    signalGroup(child, "SIGKILL");
+    await drained(child);
+    for (const output of outputs) output.end();
+    apply({ kind: "exit", code, signal });
+    settle({ code, signal, wanted: state.kind === "ended" && state.wanted });
+  }
+
+  let stopping: Promise<void> | null = null;
+  async function stop(): Promise<ProcessEnd> {
+    // Once it has exited its pid may be another's: nothing is sent any more.
+    if (child.exitCode === null && child.signalCode === null) {
+      apply({ kind: "stop" });
+      stopping ??= endByRequest(
+        child,
+        { exitCommand: spec.exitCommand ?? null, graceMs: spec.stopGraceMs ?? STOP_GRACE_MS },
+        ended,
+      );
+    }
+    await stopping;
+    return ended;
   }
 
   return {
@@ -76,29 +122,65 @@ export function superviseProcess(spec: ProcessSpec): SupervisedProcess {
     get state() {
       return state;
     },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async whenReady(signal) {
+      const aborted = Promise.withResolvers<"aborted">();
+      const onAbort = (): void => aborted.resolve("aborted");
+      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+      try {
+        const outcome = await Promise.race([ready.then(() => "ready" as const), aborted.promise, ended]);
+        if (outcome === "ready") return;
+        const end = await stop();
+        if (outcome === "aborted")
+          throw new ClusterdError("interrupted", `The start of ${spec.name} was interrupted.`, { cause: signal.reason });
+        throw notReady(spec, end, expired, tail.lines().at(-1));
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+      }
+    },
     ended,
+    stop,
     get logTail() {
-      return tail.lines.slice(-TAIL_LINES_MAX);
+      return tail.lines();
     },
     async [Symbol.asyncDispose]() {
-      if (state.kind === "running") {
-        state = { kind: "stopping" };
-        signalGroup(child, pid, "SIGTERM");
-        const kill = setTimeout(() => signalGroup(child, pid, "SIGKILL"), spec.graceMs ?? STOP_GRACE_MS);
-        await ended;
-        clearTimeout(kill);
-      } else {
-        await ended;
-      }
+      await stop();
     },
   };
 }
 
-function signalGroup(child: ChildProcess, pid: number, signal: NodeJS.Signals): void {
-  try {
-    if (process.platform === "win32") child.kill(signal);
-    else process.kill(-pid, signal);
-  } catch {
-    // The group is gone already.
-  }
+function readLines(stream: Readable, onLine: (line: string) => void): { end(): void } {
+  const splitter = createLineSplitter(onLine);
+  stream.on("data", (chunk: Buffer) => splitter.push(chunk));
+  return splitter;
+}
+
+/** Until the pipes of an ended child are read to their end, or somebody who holds them has been waited for long enough. */
+async function drained(child: ChildProcess): Promise<void> {
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  child.once("close", () => resolve());
+  const timer = setTimeout(() => {
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    resolve();
+  }, DRAIN_MS_MAX);
+  await closed;
+  clearTimeout(timer);
+}
+
+function notReady(spec: ProcessSpec, end: ProcessEnd, expired: string | null, lastLine: string | undefined): ClusterdError {
+  const said = lastLine === undefined ? "" : ` Its last words: ${lastLine}`;
+  if (expired !== null) return new ClusterdError("timeout", `${spec.name} ${expired}.${said}`);
+  if (end.code === 127 || end.code === 126)
+    return new ClusterdError("engine_missing", `${spec.name} could not be run (${spec.command}).${said}`);
+  return new ClusterdError("engine_crashed", `${spec.name} ${describeEnd(end)} before it was ready.${said}`);
+}
+
+/** `ended with status 1`, `was ended by SIGKILL`. */
+export function describeEnd(end: Pick<ProcessEnd, "code" | "signal">): string {
+  return end.signal === null ? `ended with status ${end.code ?? "unknown"}` : `was ended by ${end.signal}`;
 }

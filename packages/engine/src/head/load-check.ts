@@ -1,0 +1,25 @@
+import { parseBufferSizes } from "./buffer-sizes.ts";
+import { devicesOf, type HeadSpec } from "./head-spec.ts";
+
+const OFFLOADED = /offloaded (\d+)\/(\d+) layers/;
+
+/** Whether a line of the log says something about a load that is kept. */
+export function isLoadReport(line: string): boolean {
+  return line.includes(" buffer size =") || OFFLOADED.test(line);
+}
+
+/** What in the log of a finished load goes against the plan, in words, or null. */
+export function contradiction(spec: HeadSpec, lines: readonly string[]): string | null {
+  const offloaded = lines.map((line) => OFFLOADED.exec(line)).find((match) => match !== null);
+  const layers = devicesOf(spec).reduce((sum, device) => sum + device.layers, 0);
+  // The output counts as one more, on both sides.
+  const wanted = layers === 0 ? 0 : layers + 1;
+  if (offloaded !== undefined && (Number(offloaded[1]) !== wanted || Number(offloaded[2]) !== spec.layerCount + 1)) {
+    return `${offloaded[1]} of ${offloaded[2]} layers are off the head's CPU instead of ${wanted} of ${spec.layerCount + 1}`;
+  }
+  const holders = new Set(
+    parseBufferSizes(lines).flatMap((size) => (size.kind === "model" && size.bytes > 0 ? [size.endpoint] : [])),
+  );
+  const empty = spec.layers.workers.find((worker) => !holders.has(worker.endpoint));
+  return empty === undefined ? null : `the worker behind ${empty.endpoint} holds no weights`;
+}
