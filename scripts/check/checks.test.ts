@@ -1,0 +1,43 @@
+import { describe, expect, test } from "vitest";
+import { checkCounts, CHECKS, parseOnly, sumCounts, summaryLine } from "./checks.ts";
+
+const types = CHECKS.find((check) => check.name === "types") as (typeof CHECKS)[number];
+const unit = CHECKS.find((check) => check.name === "unit") as (typeof CHECKS)[number];
+
+describe("what a check came to", () => {
+  test("is one passed or failed for a tool", () => {
+    expect(checkCounts(types, 0, null)).toEqual({ passed: 1, failed: 0, skipped: 0 });
+    expect(checkCounts(types, 2, null)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+    expect(checkCounts(types, null, null)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  });
+
+  test("is what the report counts for tests", () => {
+    const report = JSON.stringify({ numPassedTests: 5, numFailedTests: 2, numPendingTests: 1, numTodoTests: 1 });
+    expect(checkCounts(unit, 1, report)).toEqual({ passed: 5, failed: 2, skipped: 2 });
+  });
+
+  test("is never a success where the run failed", () => {
+    const report = JSON.stringify({ numPassedTests: 5, numFailedTests: 0 });
+    expect(checkCounts(unit, 0, report).failed).toBe(0);
+    expect(checkCounts(unit, 1, report).failed).toBe(1);
+    expect(checkCounts(unit, 1, null).failed).toBe(1);
+    expect(checkCounts(unit, null, "{").failed).toBe(1);
+  });
+});
+
+describe("the summary", () => {
+  test("adds up and is said in one line", () => {
+    const total = sumCounts([checkCounts(types, 0, null), checkCounts(types, 1, null), { passed: 3, failed: 0, skipped: 2 }]);
+    expect(summaryLine(total)).toBe("4 passed, 1 failed, 2 skipped");
+    expect(summaryLine({ passed: 1, failed: 0, skipped: 0 })).toBe("1 passed, 0 failed");
+  });
+});
+
+describe("--only", () => {
+  test("picks one check by name", () => {
+    expect(parseOnly([])).toEqual({ checks: CHECKS });
+    expect(parseOnly(["--only", "types"])).toEqual({ checks: [types] });
+    expect(parseOnly(["--only", "nothing"])).toHaveProperty("error");
+    expect(parseOnly(["--fast"])).toHaveProperty("error");
+  });
+});
