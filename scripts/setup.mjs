@@ -12,6 +12,8 @@ import { buildDashboard, installPackages, makeEngine } from "./setup/steps.mjs";
 const NODE_MAJOR_FOR_SETUP = 20;
 const PARENT_CHECK_MS = 1000;
 
+let stopping = false;
+
 async function step(name, progress, inputs, work) {
   progress.start(name);
   try {
@@ -19,7 +21,8 @@ async function step(name, progress, inputs, work) {
     markDone(name, inputs[name].hash, leaves ?? inputs[name].leaves);
     progress.done(name);
   } catch (error) {
-    progress.failed(name);
+    // While stopping, steps fail because their programs were ended.
+    if (!stopping) progress.failed(name);
     throw error;
   }
 }
@@ -53,7 +56,6 @@ async function setUp(progress) {
 }
 
 const progress = createProgress({ quiet: process.argv.includes("--quiet") });
-let stopping = false;
 async function stop(code) {
   if (stopping) return;
   stopping = true;
@@ -72,7 +74,6 @@ try {
   await setUp(progress);
   progress.close();
 } catch (error) {
-  // While stopping, steps fail because their programs were ended.
   if (!stopping) {
     progress.close();
     const failure = error instanceof SetupFailure ? error : error.code === undefined ? null : fileFailure(error);
