@@ -3,11 +3,11 @@ import { describe, expect, test } from "vitest";
 import { CHAT, errorOf, eventData, gatewayFor, post, type ErrorJson } from "./testing/client.ts";
 import { fakeBackend, fakeRoute } from "./testing/fake-backend.ts";
 import {
+  completionAnswer,
   engineBody,
   errorAnswer,
   streamAnswer,
   wellBehaved,
-  wholeAnswerOf,
   type ScriptedStream,
 } from "./testing/scripted-engine.ts";
 
@@ -61,6 +61,19 @@ describe("a well-behaved engine", () => {
     }
   });
 
+  test("gives log-probabilities beside tools at once, as it does not stream them", async () => {
+    const backend = fakeBackend(() => Response.json({ choices: [{ index: 0, message: { content: "x" } }] }));
+    const tools = [{ type: "function", function: { name: "f" } }];
+    const response = await post(gatewayFor(backend), CHAT_PATH, { ...CHAT, tools, logprobs: true });
+    expect(await response.json()).toMatchObject({ choices: [{ message: { content: "x" } }] });
+    expect(backend.engineRequests.map((request) => engineBody(request)["stream"])).toEqual([false]);
+    for (const answer of ["<html>", "[]", "{}"]) {
+      backend.setEngine(() => new Response(answer));
+      const refused = await post(gatewayFor(backend), CHAT_PATH, { ...CHAT, tools, logprobs: true });
+      expect(await errorOf(refused)).toMatchObject({ status: 503, code: "engine_crashed" });
+    }
+  });
+
   test("is logged and counted, without its content", async () => {
     const lines: string[] = [];
     const gateway = gatewayFor(fakeBackend(wellBehaved(["secret"])), { log: (line) => lines.push(line) });
@@ -82,12 +95,12 @@ describe("a well-behaved engine", () => {
   });
 });
 
-describe("an engine that fails", () => {
-  const failing = async (script: ScriptedStream, silenceMs = 10_000): Promise<Awaited<ReturnType<typeof readStream>>> => {
-    const backend = fakeBackend(() => streamAnswer(script));
-    return readStream(await post(gatewayFor(backend, { engineSilenceMsMax: silenceMs }), CHAT_PATH, STREAM));
-  };
+async function failing(script: ScriptedStream, silenceMs = 10_000): Promise<Awaited<ReturnType<typeof readStream>>> {
+  const backend = fakeBackend(() => streamAnswer(script));
+  return readStream(await post(gatewayFor(backend, { engineSilenceMsMax: silenceMs }), CHAT_PATH, STREAM));
+}
 
+describe("an engine that fails", () => {
   test("mid-stream, with a named cause: the tokens so far stand, then the cause, no end mark", async () => {
     const error = new ClusterdError("worker_lost", "The worker on mini-2 (layers 8–15) was lost: killed.");
     const { text, chunks, error: told, done } = await failing({ tokens: ["a", "b"], ending: "reset", error });
@@ -176,14 +189,15 @@ describe("an engine that fails", () => {
   });
 });
 
-describe("what the engine refuses", () => {
-  const refusal = async (
-    status: number,
-    error: Record<string, unknown>,
-    body: unknown = CHAT,
-  ): Promise<Awaited<ReturnType<typeof errorOf>>> =>
-    errorOf(await post(gatewayFor(fakeBackend(() => errorAnswer(status, error))), CHAT_PATH, body));
+async function refusal(
+  status: number,
+  error: Record<string, unknown>,
+  body: unknown = CHAT,
+): Promise<Awaited<ReturnType<typeof errorOf>>> {
+  return errorOf(await post(gatewayFor(fakeBackend(() => errorAnswer(status, error))), CHAT_PATH, body));
+}
 
+describe("what the engine refuses", () => {
   test("a prompt that is too long: 400 with both numbers, for a stream too", async () => {
     const error = {
       code: 400,
@@ -244,7 +258,7 @@ describe("a client that leaves", () => {
 
 describe("several choices", () => {
   test("whole: each asked for by itself, a seed growing, prompts counted once", async () => {
-    const backend = fakeBackend((request) => wholeAnswerOf(`answer ${String(engineBody(request)["seed"])}`, 3));
+    const backend = fakeBackend((request) => streamAnswer({ tokens: ["an", "swer ", String(engineBody(request)["seed"])] }));
     const response = await post(gatewayFor(backend), CHAT_PATH, { ...CHAT, n: 5, seed: 40 });
     const { choices, usage } = (await response.json()) as {
       choices: { index: number; message: { content: string } }[];
@@ -265,7 +279,7 @@ describe("several choices", () => {
       most = Math.max(most, now);
       await new Promise((resolve) => setTimeout(resolve, 5));
       now -= 1;
-      return wholeAnswerOf("x");
+      return streamAnswer({ tokens: ["x"] });
     });
     await post(gatewayFor(backend), CHAT_PATH, { ...CHAT, n: 8 });
     expect([backend.engineRequests.length, most]).toEqual([8, 2]);
@@ -291,10 +305,9 @@ describe("several choices", () => {
 
   test("one that fails ends all, with one error", async () => {
     let asked = 0;
-    const backend = fakeBackend((request) => {
+    const backend = fakeBackend(() => {
       asked += 1;
-      const stream = engineBody(request)["stream"] === true;
-      if (asked < 3) return stream ? streamAnswer({ tokens: ["a"] }) : wholeAnswerOf("a");
+      if (asked < 3) return streamAnswer({ tokens: ["a"] });
       throw new ClusterdError("worker_lost", "mini-2 is gone.");
     });
     const { error, done } = await readStream(await post(gatewayFor(backend), CHAT_PATH, { ...STREAM, n: 4 }));
@@ -307,10 +320,7 @@ describe("several choices", () => {
   });
 
   test("of several prompts: in the order of prompts, then choices", async () => {
-    const backend = fakeBackend((request) => {
-      const { prompt } = engineBody(request);
-      return Response.json({ choices: [{ text: String(prompt), index: 0 }], usage: { prompt_tokens: 2, completion_tokens: 1 } });
-    });
+    const backend = fakeBackend((request) => completionAnswer([String(engineBody(request)["prompt"])]));
     const response = await post(gatewayFor(backend), "/v1/completions", { model: "stable", prompt: ["a", "b"], n: 2 });
     const { choices, usage } = (await response.json()) as { choices: { index: number; text: string }[]; usage: unknown };
     expect(choices.map(({ index, text }) => `${index}${text}`)).toEqual(["0a", "1a", "2b", "3b"]);

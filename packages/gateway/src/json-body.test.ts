@@ -27,10 +27,11 @@ test("what is no JSON object is refused", () => {
   expect(() => parseObject(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toThrow(/not valid JSON/);
 });
 
-describe("reading bodies", () => {
-  const request = (body: string, headers: Record<string, string> = {}): Request =>
-    new Request(BASE, { method: "POST", body, headers: { "content-type": "application/json", ...headers } });
+function request(body: string, headers: Record<string, string> = {}): Request {
+  return new Request(BASE, { method: "POST", body, headers: { "content-type": "application/json", ...headers } });
+}
 
+describe("reading bodies", () => {
   test("within limits it is read; `__proto__` is a key like any other", async () => {
     const body = await createBodyReader().read(request('{"__proto__":{"x":1},"b":2}'));
     expect(body["b"]).toBe(2);
@@ -47,19 +48,16 @@ describe("reading bodies", () => {
 
   test("bodies held together are bounded, and let go again", async () => {
     const reader = createBodyReader({ bodiesBytes: 10 });
-    let breakOff = (): void => {};
-    const body = new ReadableStream<Uint8Array>({
-      start(controller) {
-        controller.enqueue(Buffer.from('{"a":1'));
-        breakOff = () => controller.error(new Error("aborted"));
-      },
-    });
+    const pipe = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = pipe.writable.getWriter();
+    const body = pipe.readable;
     const headers = { "content-type": "application/json" };
     const stuck = new Request(BASE, { method: "POST", body, duplex: "half", headers } as RequestInit);
     const first = reader.read(stuck);
+    await writer.write(Buffer.from('{"a":1'));
     await new Promise((resolve) => setTimeout(resolve, 20));
     await expect(reader.read(request('{"b":22}'))).rejects.toMatchObject({ code: "queue_full" });
-    breakOff();
+    await writer.abort(new Error("aborted"));
     await expect(first).rejects.toMatchObject({ status: 499 });
     await expect(reader.read(request('{"b":22}'))).resolves.toEqual({ b: 22 });
   });

@@ -12,7 +12,9 @@ export const GENERATIONS_MAX = 1024;
 export const OUTBOX_BYTES_MAX: number = 1024 * 1024;
 /** One server-sent event of the engine. */
 export const ENGINE_EVENT_BYTES_MAX: number = 4 * 1024 * 1024;
-/** The engine's whole answer to a request that does not stream. */
+/** Characters of an answer that is put together from a stream. */
+export const ANSWER_LENGTH_MAX: number = 16 * 1024 * 1024;
+/** The engine's answer where it comes at once. */
 export const ENGINE_ANSWER_BYTES_MAX: number = 64 * 1024 * 1024;
 /** The engine's error answer. */
 export const ENGINE_ERROR_BYTES_MAX: number = 64 * 1024;

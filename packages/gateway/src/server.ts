@@ -26,6 +26,8 @@ export interface ServerOptions extends GatewayOptions {
   readonly timing?: { readonly headersMsMax?: number; readonly requestMsMax?: number; readonly readerStallMsMax?: number };
 }
 
+const IDLE_SWEEP_MS = 25;
+
 export type RunningGateway = AsyncDisposable & { readonly url: string; readonly port: number };
 
 /** Serves the gateway on a TCP port until it is disposed of. A port that is taken is a `port_in_use` error. */
@@ -58,9 +60,11 @@ export async function startGateway(options: ServerOptions): Promise<RunningGatew
       const closed = once(server, "close");
       server.close();
       gateway.close();
-      server.closeIdleConnections();
+      // Streams end within moments, and leave connections that are idle then.
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
       const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
       await closed;
+      clearInterval(idle);
       clearTimeout(grace);
       stalled[Symbol.dispose]();
     })());

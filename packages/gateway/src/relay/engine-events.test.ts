@@ -29,8 +29,9 @@ property.prop([fc.array(event, { maxLength: 8 }), fc.array(fc.nat(), { maxLength
   },
 );
 
+const kinds = (text: string): readonly string[] => split(text, []).map(({ kind }) => kind);
+
 test("events are told apart", () => {
-  const kinds = (text: string): readonly string[] => split(text, []).map(({ kind }) => kind);
   expect(kinds('data: {"choices":[]}\n\n')).toEqual(["chunk"]);
   expect(kinds('data: {"error":{"code":500}}\n\n')).toEqual(["error"]);
   expect(kinds('data: {"choices":[{"delta":{"content":"{\\"error\\""}}]}\n\n')).toEqual(["chunk"]);

@@ -7,16 +7,20 @@ export interface PumpOptions {
   readonly signal: AbortSignal;
   /** Silence between two tokens that is taken for a stall. */
   readonly silenceMsMax: number;
-  /** Gets every chunk and comment. */
-  readonly onEvent: (event: EngineEvent) => void;
 }
 
 /**
- * Reads an engine's stream to its `[DONE]`. Returns when that has come; throws, with the cause, wherever it has not: the
+ * Reads an engine's stream to its `[DONE]`, giving on every chunk and comment. Returns when that has come; throws, with the cause, wherever it has not: the
  * engine's own error, a body that breaks or just ends, silence, or something that is no event.
  */
-export async function pumpEvents(exchange: Exchange, body: ReadableStream<Uint8Array>, options: PumpOptions): Promise<void> {
-  const { signal, silenceMsMax, onEvent } = options;
+export async function pumpEvents(
+  exchange: Exchange,
+  response: Response,
+  options: PumpOptions,
+  onEvent: (event: EngineEvent) => void,
+): Promise<void> {
+  const { signal, silenceMsMax } = options;
+  const body = response.body ?? new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
   const reader = body.getReader();
   const splitter = createEventSplitter();
   // What the engine itself said went wrong, or a stall: a cause that needs no looking for.

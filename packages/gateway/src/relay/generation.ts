@@ -31,10 +31,10 @@ export async function generate(route: Route, request: GenerationRequest, options
   const live = options.live.begin(options.client);
   try {
     if (request.stream) return await streamed(exchange, options, live);
-    const { text, counts } = await wholeAnswer(exchange, live.signal);
+    const { json, counts } = await wholeAnswer(exchange, { signal: live.signal, silenceMsMax: options.silenceMsMax });
     if (counts !== null) options.onCounts(counts);
     live.end();
-    return new Response(text, { headers: { "content-type": "application/json; charset=utf-8" } });
+    return Response.json(json);
   } catch (error) {
     live.end();
     throw error;

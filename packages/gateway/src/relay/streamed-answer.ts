@@ -1,10 +1,9 @@
 import { asRefusal, errorBody, type HttpRefusal } from "../http-refusal.ts";
-import { ENGINE_SILENCE_MS_MAX } from "../limits.ts";
 import { isObject } from "../json-body.ts";
 import type { ChoiceJob } from "../request/generation-request.ts";
 import { createChunkMerge, createUsageSum } from "./choice-merge.ts";
 import { eachLimited } from "./each-limited.ts";
-import { eventJson, type EngineEvent } from "./engine-events.ts";
+import { eventJson } from "./engine-events.ts";
 import { askEngine, type Exchange } from "./engine-exchange.ts";
 import { pumpEvents } from "./event-pump.ts";
 import type { Outbox } from "./outbox.ts";
@@ -14,7 +13,7 @@ export interface StreamOptions {
   /** Aborts when the client goes or this node ends. */
   readonly signal: AbortSignal;
   readonly outbox: Outbox;
-  readonly silenceMsMax?: number;
+  readonly silenceMsMax: number;
 }
 
 /** How a stream ended: `failure` is what the client was told in the stream, where it was not told that it is done. */
@@ -60,7 +59,7 @@ type Counted = (counts: TokenCounts) => void;
 
 /** One choice: the engine's bytes as they are. */
 async function relayOne(exchange: Exchange, opened: Response, options: StreamOptions, counted: Counted): Promise<void> {
-  await pump(exchange, opened, options, (event) => {
+  await pumpEvents(exchange, opened, options, (event) => {
     options.outbox.send(event.bytes);
     if (!mayCount(event.bytes)) return;
     const counts = countsOf(eventJson(event));
@@ -80,7 +79,7 @@ async function relayAll(exchange: Exchange, opened: Response, options: StreamOpt
   try {
     await eachLimited(request.jobs, route.slots, async (job, at) => {
       const response = at === 0 ? opened : await askEngine(exchange, streamBody(exchange, job.body), signal);
-      await pump(exchange, response, { ...options, signal }, (event) => {
+      await pumpEvents(exchange, response, { ...options, signal }, (event) => {
         if (event.kind === "comment") return outbox.send(event.bytes);
         const json = eventJson(event);
         const chunk = isObject(json) ? merge.chunk(job, json) : null;
@@ -93,18 +92,4 @@ async function relayAll(exchange: Exchange, opened: Response, options: StreamOpt
   }
   counted(usage.counts);
   if (request.includeUsage) send(merge.last());
-}
-
-function pump(
-  exchange: Exchange,
-  response: Response,
-  options: StreamOptions,
-  onEvent: (event: EngineEvent) => void,
-): Promise<void> {
-  const body = response.body ?? new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
-  return pumpEvents(exchange, body, {
-    signal: options.signal,
-    silenceMsMax: options.silenceMsMax ?? ENGINE_SILENCE_MS_MAX,
-    onEvent,
-  });
 }

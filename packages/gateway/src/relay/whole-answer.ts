@@ -2,32 +2,40 @@ import { ClusterdError } from "@clusterd/wire";
 import { isObject, type JsonObject } from "../json-body.ts";
 import { ENGINE_ANSWER_BYTES_MAX } from "../limits.ts";
 import type { ChoiceJob } from "../request/generation-request.ts";
+import { createAnswerAssembly } from "./answer-assembly.ts";
 import { createUsageSum, mergeAnswers } from "./choice-merge.ts";
-import { askEngine, brokenExchange, readText, type Exchange } from "./engine-exchange.ts";
 import { eachLimited } from "./each-limited.ts";
+import { eventJson } from "./engine-events.ts";
+import { askEngine, brokenExchange, readText, type Exchange } from "./engine-exchange.ts";
+import { pumpEvents } from "./event-pump.ts";
 import { countsOf, type TokenCounts } from "./token-counts.ts";
 
-/** An answer that does not stream: its JSON text, and its tokens where the engine counted them. */
+export interface WholeOptions {
+  readonly signal: AbortSignal;
+  readonly silenceMsMax: number;
+}
+
+/** An answer that does not stream, and its tokens where the engine counted them. */
 export interface WholeAnswer {
-  readonly text: string;
+  readonly json: JsonObject;
   readonly counts: TokenCounts | null;
 }
 
 /** Generates every choice of a request, and fails as a whole where one of them fails. */
-export async function wholeAnswer(exchange: Exchange, signal: AbortSignal): Promise<WholeAnswer> {
+export async function wholeAnswer(exchange: Exchange, options: WholeOptions): Promise<WholeAnswer> {
   const { jobs } = exchange.request;
   const only = jobs.length === 1 ? jobs[0] : undefined;
   if (only !== undefined) {
-    const { text, json } = await answerOf(exchange, only, signal);
-    return { text, counts: countsOf(json) };
+    const json = await answerOf(exchange, only, options);
+    return { json, counts: countsOf(json) };
   }
   const usage = createUsageSum();
   const answers: JsonObject[] = [];
   const others = new AbortController();
-  const either = AbortSignal.any([signal, others.signal]);
+  const signal = AbortSignal.any([options.signal, others.signal]);
   try {
     await eachLimited(jobs, exchange.route.slots, async (job, at) => {
-      const { json } = await answerOf(exchange, job, either);
+      const json = await answerOf(exchange, job, { ...options, signal });
       answers[at] = json;
       const counts = countsOf(json);
       if (counts !== null) usage.add(job, counts);
@@ -36,33 +44,33 @@ export async function wholeAnswer(exchange: Exchange, signal: AbortSignal): Prom
     others.abort();
     throw error;
   }
-  return { text: JSON.stringify(mergeAnswers(jobs, answers, usage)), counts: usage.counts };
+  return { json: mergeAnswers(jobs, answers, usage), counts: usage.counts };
 }
 
-async function answerOf(exchange: Exchange, job: ChoiceJob, signal: AbortSignal): Promise<{ text: string; json: JsonObject }> {
-  const answer = await askEngine(exchange, { ...job.body, model: exchange.route.model, stream: false }, signal);
-  let text: string;
+/** The engine streams no log-probabilities beside tools; that one wish takes the answer at once. */
+function answerOf(exchange: Exchange, job: ChoiceJob, options: WholeOptions): Promise<JsonObject> {
+  const atOnce = job.body["logprobs"] === true && job.body["tools"] !== undefined;
+  return atOnce ? answerAtOnce(exchange, job, options.signal) : answerFromStream(exchange, job, options);
+}
+
+async function answerFromStream(exchange: Exchange, job: ChoiceJob, options: WholeOptions): Promise<JsonObject> {
+  const body = { ...job.body, model: exchange.route.model, stream: true, stream_options: { include_usage: true } };
+  const response = await askEngine(exchange, body, options.signal);
+  const assembly = createAnswerAssembly();
+  await pumpEvents(exchange, response, options, (event) => {
+    const chunk = event.kind === "chunk" ? eventJson(event) : null;
+    if (isObject(chunk)) assembly.add(chunk);
+  });
+  return assembly.answer();
+}
+
+async function answerAtOnce(exchange: Exchange, job: ChoiceJob, signal: AbortSignal): Promise<JsonObject> {
+  const response = await askEngine(exchange, { ...job.body, model: exchange.route.model, stream: false }, signal);
   try {
-    text = await readText(answer, ENGINE_ANSWER_BYTES_MAX);
+    const json: unknown = JSON.parse(await readText(response, ENGINE_ANSWER_BYTES_MAX));
+    if (isObject(json) && Array.isArray(json["choices"])) return json;
+    throw new ClusterdError("engine_crashed", `The engine of ${exchange.route.model} gave an answer that cannot be read.`);
   } catch (error) {
     throw await brokenExchange(exchange, error, signal);
-  }
-  const json = parsed(text);
-  if (json === null) {
-    const garbled = new ClusterdError(
-      "engine_crashed",
-      `The engine of ${exchange.route.model} gave an answer that cannot be read.`,
-    );
-    throw await brokenExchange(exchange, garbled, signal);
-  }
-  return { text, json };
-}
-
-function parsed(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) && Array.isArray(value["choices"]) ? value : null;
-  } catch {
-    return null;
   }
 }

@@ -181,6 +181,9 @@ describe("chat", () => {
   });
 });
 
+const prompts = (prompt: unknown): readonly unknown[] =>
+  completionRequest({ prompt, best_of: 1, echo: false }).jobs.map(({ body }) => body["prompt"]);
+
 describe("completions", () => {
   test.each<[JsonObject, string]>([
     [{}, "prompt"],
@@ -198,8 +201,6 @@ describe("completions", () => {
   });
 
   test("texts and token ids, one or several", () => {
-    const prompts = (prompt: unknown): readonly unknown[] =>
-      completionRequest({ prompt, best_of: 1, echo: false }).jobs.map(({ body }) => body["prompt"]);
     expect(prompts("a")).toEqual(["a"]);
     expect(prompts([1, 2])).toEqual([[1, 2]]);
     expect(prompts(["a", "b"])).toEqual(["a", "b"]);

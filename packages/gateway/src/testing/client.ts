@@ -49,4 +49,4 @@ export function eventData(text: string): readonly string[] {
     .map((event) => event.slice("data: ".length));
 }
 
-export const CHAT = { model: "demo-16l-q8_0", messages: [{ role: "user", content: "hello" }] };
+export const CHAT: Readonly<Record<string, unknown>> = { model: "demo-16l-q8_0", messages: [{ role: "user", content: "hello" }] };

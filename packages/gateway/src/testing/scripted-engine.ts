@@ -33,6 +33,8 @@ export function streamAnswer({ tokens, ending = "done", error }: ScriptedStream,
   if (ending === "engine error") events.push(`data: {"error":{"code":500,"message":"Compute error.","type":"server_error"}}\n\n`);
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
+      // As from a socket: other work gets its turn between two events.
+      await new Promise((resolve) => setImmediate(resolve));
       const next = events.shift();
       if (next !== undefined) controller.enqueue(encoder.encode(next));
       else if (ending === "reset") controller.error(error ?? new Error("socket hang up"));
@@ -46,16 +48,14 @@ export function streamAnswer({ tokens, ending = "done", error }: ScriptedStream,
   });
 }
 
-/** A whole answer as llama-server gives it. */
-export function wholeAnswerOf(content: string, tokens = 3): Response {
-  return Response.json({
-    choices: [{ finish_reason: "stop", index: 0, message: { role: "assistant", content } }],
-    created: 1,
-    model: "demo-16l-q8_0",
-    object: "chat.completion",
-    id: "chatcmpl-x",
-    usage: { completion_tokens: tokens, prompt_tokens: 7, total_tokens: tokens + 7 },
-  });
+/** A text completion's stream as llama-server gives it, its odd first event included. */
+export function completionAnswer(parts: readonly string[]): Response {
+  const shared = { created: 1, model: "demo-16l-q8_0", object: "text_completion", id: "chatcmpl-x" };
+  const chunks = parts.map((text) => ({ choices: [{ text, index: 0, logprobs: null, finish_reason: null }], ...shared }));
+  const usage = { completion_tokens: parts.length, prompt_tokens: 2, total_tokens: parts.length + 2 };
+  const end = { choices: [{ text: "", index: 0, logprobs: null, finish_reason: "stop" }], ...shared, usage };
+  const events = ["null", ...[...chunks, end].map((event) => JSON.stringify(event)), "[DONE]"];
+  return new Response(events.map((event) => `data: ${event}\n\n`).join(""), { headers: { "content-type": "text/event-stream" } });
 }
 
 export function engineBody(request: EngineRequest): Record<string, unknown> {
@@ -66,8 +66,7 @@ export function engineBody(request: EngineRequest): Record<string, unknown> {
 
 /** An engine that answers as asked, streaming or not. */
 export function wellBehaved(tokens: readonly string[]): EngineScript {
-  return (request) =>
-    engineBody(request)["stream"] === true ? streamAnswer({ tokens }) : wholeAnswerOf(tokens.join(""), tokens.length);
+  return ({ path }) => (path === "/v1/completions" ? completionAnswer(tokens) : streamAnswer({ tokens }));
 }
 
 export function errorAnswer(status: number, error: Readonly<Record<string, unknown>>): Response {
