@@ -1,1 +1,4 @@
-export {};
+import { fileURLToPath } from "node:url";
+
+/** The folder of the built dashboard. */
+export const DASHBOARD_DIR: string = fileURLToPath(new URL("../dist", import.meta.url));

@@ -11,7 +11,6 @@ import {
   type WorkerStopRequest,
 } from "@clusterd/wire";
 import type { Failure, HeadedDeployment } from "../state/daemon-state.ts";
-import { describeEnd } from "./worker-host.ts";
 import { firstToken } from "./first-token.ts";
 
 /** How long a worker's node may take to start its rpc-server. */
@@ -180,9 +179,9 @@ function whenBroken(head: Head, losses: StageLosses, lost: () => Failure | null,
     void losses.first.then((failure) => {
       if (!ending.wanted) resolve(failure);
     });
-    void head.process.ended.then(async (ended) => {
-      if (ending.wanted) return;
-      const failure = await causeOf(new ClusterdError("engine_crashed", `The head's llama-server ${describeEnd(ended)}`), lost);
+    void head.ended.then(async (error) => {
+      if (ending.wanted || error === null) return;
+      const failure = await causeOf(error, lost);
       resolve({ code: failure.code, message: failure.message });
     });
   });
@@ -191,7 +190,7 @@ function whenBroken(head: Head, losses: StageLosses, lost: () => Failure | null,
 /** The loss of a stage, where one is known or becomes known at once, else the error itself: the head's end is only its echo. */
 async function causeOf(error: unknown, lost: () => Failure | null): Promise<ClusterdError> {
   const known = asClusterdError(error);
-  if (known.code === "worker_lost" || known.code === "does_not_fit" || known.code === "model_broken") return known;
+  if (known.code === "does_not_fit" || known.code === "model_broken") return known;
   const deadline = performance.now() + CAUSE_WAIT_MS;
   while (lost() === null && performance.now() < deadline) await new Promise((done) => setTimeout(done, 20));
   const failure = lost();

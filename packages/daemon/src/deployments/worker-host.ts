@@ -1,4 +1,4 @@
-import { startWorker, type Worker } from "@clusterd/engine";
+import { describeEnd, startWorker, type Worker } from "@clusterd/engine";
 import type { DataPlane, Offer } from "@clusterd/mesh";
 import { ClusterdError, type DeploymentId, type NodeId, type WorkerStartRequest } from "@clusterd/wire";
 
@@ -113,9 +113,4 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
       await Promise.all([...stages.values()].map(end));
     },
   };
-}
-
-/** `ended by SIGKILL`, `ended with status 1`. */
-export function describeEnd(ended: { readonly code: number | null; readonly signal: string | null }): string {
-  return ended.signal === null ? `ended with status ${ended.code ?? "unknown"}` : `was ended by ${ended.signal}`;
 }

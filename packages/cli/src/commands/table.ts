@@ -1,0 +1,23 @@
+import type { Command } from "../arguments/command.ts";
+import { completionCommand } from "./completion.ts";
+import { engineCommand, logsCommand } from "./engine.ts";
+import { joinCommand } from "./join.ts";
+import { loadCommand, unloadCommand } from "./load.ts";
+import { LOOK_COMMANDS } from "./look.ts";
+import { MEMBER_COMMANDS } from "./members.ts";
+import { planCommand } from "./plan.ts";
+import { runCommand } from "./run.ts";
+
+/** Every command there is. */
+export const COMMANDS: readonly Command[] = [
+  joinCommand,
+  ...LOOK_COMMANDS,
+  ...MEMBER_COMMANDS,
+  planCommand,
+  loadCommand,
+  unloadCommand,
+  runCommand,
+  engineCommand,
+  logsCommand,
+  completionCommand(() => COMMANDS),
+];

@@ -1,0 +1,41 @@
+import type { AdvertFacts } from "@clusterd/mesh";
+import type { CatalogEntry } from "@clusterd/catalog";
+import type { AdvertModel } from "@clusterd/wire";
+import { DEPLOYMENTS_PER_NODE_MAX, MODELS_PER_NODE_MAX } from "@clusterd/wire";
+import type { DaemonState } from "./state/daemon-state.ts";
+import { deploymentView } from "./state/view.ts";
+
+/** What this node tells the members of itself. */
+export function advertFacts(state: DaemonState): AdvertFacts {
+  const { name, version, draining, device, links, engine, models, pending, dataPlane } = state.own;
+  return {
+    name,
+    version,
+    draining,
+    device,
+    links,
+    engine,
+    models: models.slice(0, MODELS_PER_NODE_MAX),
+    deployments: [...state.deployments.values()].slice(0, DEPLOYMENTS_PER_NODE_MAX).map((deployment) => ({
+      id: deployment.id,
+      contentId: deployment.contentId,
+      view: deploymentView(deployment),
+    })),
+    pending,
+    dataPlane,
+  };
+}
+
+export function advertModels(entries: readonly CatalogEntry[]): readonly AdvertModel[] {
+  return entries.map(({ file: { profile }, aliases }) => ({
+    id: profile.id,
+    contentId: profile.contentId,
+    name: profile.name,
+    architecture: profile.architecture,
+    quantisation: profile.quantisation,
+    fileBytes: profile.fileBytes,
+    layerCount: profile.layers.length,
+    contextMax: profile.contextMax,
+    aliases,
+  }));
+}

@@ -1,0 +1,77 @@
+import type { Catalog } from "@clusterd/catalog";
+import type { DataPlane, Mesh, Offer } from "@clusterd/mesh";
+import { ClusterdError, type ControlAnswers, type ControlRequest, type DeploymentId, type NodeId } from "@clusterd/wire";
+import type { ControlLoop } from "./deployments/control-loop.ts";
+import type { WorkerHost } from "./deployments/worker-host.ts";
+import type { Store } from "./state/store.ts";
+
+export interface AnswerConfig {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly dataPlane: DataPlane;
+  readonly loop: ControlLoop;
+  readonly workers: WorkerHost;
+  approve: Mesh["approve"];
+  startHere(request: Extract<ControlRequest, { type: "deploy" }>): void;
+  stopHere(deployment: DeploymentId): boolean;
+  setDraining(on: boolean): void;
+}
+
+/** Answers what other members ask of this node. */
+export function createAnswerer(config: AnswerConfig): (from: NodeId, request: ControlRequest, signal: AbortSignal) => Promise<ControlAnswers[ControlRequest["type"]]> {
+  const { store, loop, workers } = config;
+  /** HTTP offers by deployment, epoch and member: a member gets one, used for all its requests. */
+  const offers = new Map<string, { readonly offer: Offer; readonly epoch: number }>();
+
+  function ticketFor(from: NodeId, deployment: DeploymentId): ControlAnswers["engine-ticket"] {
+    const engine = loop.engineOf(deployment);
+    const peerFingerprint = store.state.others.get(from)?.advert.dataPlane.fingerprint;
+    if (engine === null || peerFingerprint === undefined) throw new ClusterdError("shards_unreachable", "The engine is not up.");
+    for (const [key, { offer, epoch }] of offers) {
+      const gone = !store.state.deployments.has(key.split("/")[0] as DeploymentId) || (key.startsWith(`${deployment}/`) && epoch !== engine.epoch);
+      if (!gone) continue;
+      offer[Symbol.dispose]();
+      offers.delete(key);
+    }
+    const key = `${deployment}/${from}`;
+    const known = offers.get(key) ?? {
+      epoch: engine.epoch,
+      offer: config.dataPlane.offer({ peerFingerprint, target: { host: "127.0.0.1", port: engine.port }, kind: "http", label: deployment }),
+    };
+    offers.set(key, known);
+    return { ticket: known.offer.ticket, apiKey: engine.apiKey };
+  }
+
+  return async (from, request, signal) => {
+    switch (request.type) {
+      case "deploy":
+        config.startHere(request);
+        return { accepted: true };
+      case "undeploy":
+        return { stopped: config.stopHere(request.deployment) };
+      case "worker-start":
+        return workers.start(from, request, signal);
+      case "worker-stop":
+        return { stopped: await workers.stop(request.deployment, request.epoch) };
+      case "worker-ended":
+        loop.stageEnded(request.deployment, request.epoch, from, request.reason);
+        return { noted: true };
+      case "engine-ticket":
+        return ticketFor(from, request.deployment);
+      case "profile": {
+        const file = config.catalog.byContent(request.contentId);
+        if (file === null) throw new ClusterdError("not_found", "This node does not have that model.");
+        return { profile: file.profile };
+      }
+      case "approve": {
+        const { name, node } = await config.approve(request.code);
+        return { name, node };
+      }
+      case "drain":
+        config.setDraining(request.on);
+        return { draining: request.on };
+      default:
+        return request satisfies never;
+    }
+  };
+}

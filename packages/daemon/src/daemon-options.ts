@@ -1,0 +1,46 @@
+import type { DeploymentPhase, NodeId, NodeState } from "@clusterd/wire";
+
+/** Ports of the contract. */
+export const API_PORT_DEFAULT = 2573;
+export const MESH_PORT_DEFAULT = 2574;
+
+export interface DaemonOptions {
+  readonly home: string;
+  readonly name?: string;
+  /** A founder's name for its cluster; a joiner ignores clusters of other names. */
+  readonly cluster?: string;
+  readonly token?: string;
+  readonly open: boolean;
+  /** Addresses for the mesh and the tunnels; empty: all. */
+  readonly listen: readonly string[];
+  readonly apiPort: number;
+  readonly apiHost: string;
+  readonly meshPort: number;
+  readonly peers: readonly string[];
+  readonly mdns: boolean;
+  readonly memoryBytes?: number;
+  readonly bandwidthBytesPerSecond?: number;
+  /** A model to deploy once this node is a member and nothing else is deployed. */
+  readonly load?: string;
+  onEvent(event: DaemonEvent): void;
+  readonly signal: AbortSignal;
+}
+
+/** What a daemon tells whoever started it, in plain JSON. */
+export type DaemonEvent =
+  | { readonly event: "engine"; readonly step: string; readonly fraction: number | null }
+  | { readonly event: "looking" }
+  | { readonly event: "founded"; readonly cluster: string; readonly name: string }
+  | { readonly event: "pending"; readonly code: string; readonly member: NodeId }
+  | { readonly event: "admitted"; readonly cluster: string; readonly name: string; readonly by: NodeId }
+  | { readonly event: "refused"; readonly code: string; readonly message: string }
+  | { readonly event: "ready"; readonly node: NodeId; readonly name: string; readonly api: string; readonly mesh: readonly string[]; readonly pid: number }
+  | { readonly event: "node"; readonly id: NodeId; readonly name: string; readonly state: NodeState }
+  | { readonly event: "deployment"; readonly model: string; readonly state: DeploymentPhase; readonly reason: string | null; readonly progress: number }
+  | { readonly event: "log"; readonly level: "info" | "warn"; readonly message: string }
+  | { readonly event: "stopped" };
+
+export interface RunningDaemon extends AsyncDisposable {
+  /** Settles when the daemon has ended; rejects with the reason where it ended by itself. */
+  readonly closed: Promise<void>;
+}

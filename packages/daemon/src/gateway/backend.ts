@@ -1,0 +1,105 @@
+import type { Backend, Route } from "@clusterd/gateway";
+import type { Mesh } from "@clusterd/mesh";
+import { ClusterdError, type DeploymentId, type NodeId } from "@clusterd/wire";
+import type { LogRing } from "../log-ring.ts";
+import type { Deployer } from "../planning/deploy.ts";
+import { displayNames, findNode } from "../state/names.ts";
+import type { Store } from "../state/store.ts";
+import { clusterState } from "../state/view.ts";
+import type { EngineReach } from "./engine-reach.ts";
+import { findDeployment, routesOf } from "./routes.ts";
+
+/** Changes that come faster are told together. */
+const CHANGE_MS = 50;
+const ASK_MS_MAX = 10_000;
+const CREATED_MAX = 1_000;
+
+export interface BackendConfig {
+  readonly store: Store;
+  readonly mesh: Mesh;
+  readonly deployer: Deployer;
+  readonly engines: EngineReach;
+  readonly log: LogRing;
+  /** Ends with the daemon. */
+  readonly signal: AbortSignal;
+  setDraining(on: boolean): void;
+  leave(): Promise<void>;
+}
+
+/** What the HTTP surface sees of this node. */
+export function createBackend(config: BackendConfig): Backend {
+  const { store, mesh, deployer, engines, signal } = config;
+  const created = new Map<DeploymentId, number>();
+  const createdSeconds = (id: DeploymentId): number => {
+    const known = created.get(id);
+    if (known !== undefined) return known;
+    const now = Math.floor(Date.now() / 1000);
+    created.set(id, now);
+    const [oldest] = created.keys();
+    if (created.size > CREATED_MAX && oldest !== undefined) created.delete(oldest);
+    return now;
+  };
+  const routes = (): readonly Route[] => routesOf(store.state, createdSeconds);
+  function nodeNamed(name: string): { readonly node: NodeId; readonly name: string } {
+    const node = findNode(store.state, name);
+    if (node === null) throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)} in the cluster.`, { next: `Nodes: ${[...displayNames(store.state).values()].join(", ")}.`, param: "node" });
+    return { node, name: displayNames(store.state).get(node) ?? name };
+  }
+
+  return {
+    node: {
+      id: mesh.self,
+      get name() {
+        return displayNames(store.state).get(mesh.self) ?? store.state.own.name;
+      },
+    },
+    state: () => clusterState(store.state),
+    onChange(listener) {
+      let timer: NodeJS.Timeout | null = null;
+      const unsubscribe = store.subscribe(() => {
+        timer ??= setTimeout(() => {
+          timer = null;
+          listener();
+        }, CHANGE_MS);
+      });
+      return () => {
+        unsubscribe();
+        if (timer !== null) clearTimeout(timer);
+      };
+    },
+    routes,
+    route(model) {
+      const found = findDeployment(store.state, model);
+      return found === null ? null : (routes().find((route) => route.deployment === found.id) ?? null);
+    },
+    fetchEngine: (deployment, request) => engines.fetch(deployment, request),
+    plan: (body) => deployer.plan(body, signal),
+    load: (body) => deployer.load(body, signal),
+    unload: (model) => deployer.unload(model, signal),
+    async approve(code) {
+      const digits = code.replace(/\D/g, "");
+      const waits = clusterState(store.state).pending.find((entry) => entry.code.replace(/\D/g, "") === digits);
+      if (waits !== undefined && waits.askedNode !== mesh.self) {
+        const answer = await mesh.request(waits.askedNode, { type: "approve", code }, { signal: AbortSignal.timeout(ASK_MS_MAX) });
+        return { node: answer.node as NodeId, name: answer.name };
+      }
+      const { node, name } = await mesh.approve(code);
+      return { node, name };
+    },
+    async remove(name) {
+      const found = nodeNamed(name);
+      if (found.node === mesh.self) throw new ClusterdError("invalid_request", "A node does not remove itself.", { next: "Use: clusterd leave", param: "node" });
+      await mesh.remove(found.node);
+      return found;
+    },
+    async drain(name, on) {
+      const { node } = nodeNamed(name);
+      if (node === mesh.self) config.setDraining(on);
+      else await mesh.request(node, { type: "drain", on }, { signal: AbortSignal.timeout(ASK_MS_MAX) });
+      return { node, draining: on };
+    },
+    rotate: () => mesh.rotate(),
+    leave: () => config.leave(),
+    logs: (lines) => config.log.last(lines),
+  };
+}

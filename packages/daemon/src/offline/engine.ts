@@ -1,0 +1,2 @@
+export type { Engine } from "@clusterd/engine";
+export { ensureEngine } from "@clusterd/engine";

@@ -1,0 +1,1 @@
+export { formatBytes, parseSize } from "@clusterd/device";

@@ -1,0 +1,431 @@
+import { hostname } from "node:os";
+import { existsSync } from "node:fs";
+import { unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { openCatalog } from "@clusterd/catalog";
+import { DASHBOARD_DIR } from "@clusterd/dashboard";
+import { describeDevice, refreshFree } from "@clusterd/device";
+import { defaultThreads, ensureEngine } from "@clusterd/engine";
+import { startGateway } from "@clusterd/gateway";
+import { deserializeCredentials, loadCertificate, loadIdentity, parseToken, serializeCredentials, startDataPlane, startMesh, type Mesh, type MeshEvent } from "@clusterd/mesh";
+import { asClusterdError, cleanName, ClusterdError, DEPLOYMENTS_PER_NODE_MAX, NAME_LENGTH_MAX, type ContentId, type DeploymentId, type NodeId, type Placement } from "@clusterd/wire";
+import { advertFacts, advertModels } from "./advert-facts.ts";
+import { createAnswerer } from "./answer-request.ts";
+import type { DaemonEvent, DaemonOptions, RunningDaemon } from "./daemon-options.ts";
+import { startControlLoop } from "./deployments/control-loop.ts";
+import { createWorkerHost, type WorkerHost } from "./deployments/worker-host.ts";
+import { createBackend } from "./gateway/backend.ts";
+import { createEngineReach } from "./gateway/engine-reach.ts";
+import { isLoopback, loadApiKey } from "./home/api-key.ts";
+import { nextIncarnation } from "./home/counters.ts";
+import { writeDaemonRecord } from "./home/daemon-record.ts";
+import { lockHome } from "./home/lock.ts";
+import { homePaths } from "./home/paths.ts";
+import { prepareHome } from "./home/prepare-home.ts";
+import { readIfPresent, writePrivateFile } from "./home/private-file.ts";
+import { createLogRing } from "./log-ring.ts";
+import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
+import { createDeployer } from "./planning/deploy.ts";
+import { newDeployment } from "./planning/headed.ts";
+import { planForCluster, withNodeIds } from "./planning/plan-cluster.ts";
+import { doesNotFit } from "./planning/refusal-text.ts";
+import { usedMemory } from "./planning/used-memory.ts";
+import { watchSpeed } from "./speed-watch.ts";
+import type { DaemonState } from "./state/daemon-state.ts";
+import { displayNames } from "./state/names.ts";
+import { createStore } from "./state/store.ts";
+import { allDeployments } from "./state/view.ts";
+import { tellEvents } from "./tell-events.ts";
+import { VERSION } from "./version.ts";
+
+/** Own changes are told to members at most this often. */
+const PUBLISH_MS = 100;
+const REFRESH_MS = 10_000;
+/** Free memory is told again when it has changed by so much of the total. */
+const REFRESH_SHARE = 0.02;
+/** A stage whose head does not know it any more is ended after so long. */
+const ORPHAN_MS = 10_000;
+const WORKER_ENDED_MS_MAX = 5_000;
+
+/** Starts a node and keeps it running until its signal fires, it is disposed of, or it cannot go on. */
+export async function runDaemon(options: DaemonOptions): Promise<RunningDaemon> {
+  const stack = new AsyncDisposableStack();
+  const { promise: closed, resolve: close, reject: fail } = Promise.withResolvers<void>();
+  let ending: Promise<void> | null = null;
+  const end = (error: Error | null): Promise<void> => {
+    ending ??= stack.disposeAsync().then(
+      () => {
+        options.onEvent({ event: "stopped" });
+        if (error === null) close();
+        else fail(error);
+      },
+      (thrown: unknown) => fail(asClusterdError(thrown)),
+    );
+    return ending;
+  };
+  // Whoever waits on `closed` is told; nobody has to.
+  closed.catch(() => undefined);
+  try {
+    await compose(options, stack, end);
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+  if (options.signal.aborted) void end(null);
+  options.signal.addEventListener("abort", () => void end(null), { once: true });
+  return { closed, [Symbol.asyncDispose]: () => end(null) };
+}
+
+/** Everything a node is made of, put together; the stack takes it apart again, last first. */
+async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end: (error: Error | null) => Promise<void>): Promise<void> {
+  const { signal, onEvent } = options;
+  const log = createLogRing();
+  const say = (message: string, level: "info" | "warn" = "info"): void => {
+    log.add(message);
+    onEvent({ event: "log", level, message });
+  };
+  if (options.token !== undefined) parseToken(options.token);
+  const paths = homePaths(options.home);
+  await prepareHome(paths);
+  stack.use(await lockHome(paths));
+
+  const [engine, identity, certificate, catalog, saved] = await Promise.all([
+    ensureEngine({ signal, onProgress: ({ step, fraction }) => onEvent({ event: "engine", step, fraction }) }),
+    loadIdentity(paths.identity),
+    loadCertificate(paths.certificate),
+    openCatalog({ home: paths.home, bundled: BUNDLED_MODELS, signal }),
+    readIfPresent(paths.cluster),
+  ]);
+  for (const note of engine.notes) say(note);
+  for (const { path, message } of catalog.problems()) say(`${path} is not used: ${message}`, "warn");
+  const device = await describeDevice({
+    memoryCapBytes: options.memoryBytes ?? null,
+    bandwidthBytesPerSecond: options.bandwidthBytesPerSecond ?? null,
+    accelerators: engine.devices.map(({ name, memoryBytes }) => ({ name, memoryBytes })),
+    cacheDir: paths.cache,
+    signal,
+  });
+  const credentials = saved === null ? null : deserializeCredentials(saved);
+  const incarnation = await nextIncarnation(paths);
+  const apiKey = isLoopback(options.apiHost) ? null : await loadApiKey(paths);
+  const listen = options.listen.length > 0 ? options.listen : ["0.0.0.0"];
+  const dataPlane = stack.use(await startDataPlane({ certificate, listen: listen[0] ?? "0.0.0.0", port: options.meshPort === 0 ? 0 : options.meshPort + 1 }));
+
+  const name = cleanName(options.name ?? hostname().split(".")[0] ?? "node", NAME_LENGTH_MAX) || "node";
+  const engineSummary = { fingerprint: engine.fingerprint, rpcProtocol: engine.rpcProtocol, llamaCpp: engine.llamaCpp };
+  const store = createStore({
+    self: identity.id,
+    standing: { kind: "looking" },
+    own: {
+      name,
+      version: VERSION,
+      device,
+      engine: engineSummary,
+      links: [],
+      models: advertModels(catalog.list()),
+      pending: [],
+      addresses: [],
+      dataPlane: { port: dataPlane.port, fingerprint: dataPlane.fingerprint },
+      draining: false,
+    },
+    others: new Map(),
+    deployments: new Map(),
+  });
+  stack.defer(tellEvents(store, onEvent));
+
+  const nameOf = (node: NodeId): string => displayNames(store.state).get(node) ?? node;
+  const setDraining = (on: boolean): void => store.dispatch({ type: "own", facts: { draining: on } });
+  // What answers the mesh is made before it, and reaches it through this.
+  let mesh: Mesh | null = null;
+  const theMesh = (): Mesh => {
+    if (mesh === null) throw new ClusterdError("not_running", "The mesh is not up yet.");
+    return mesh;
+  };
+
+  const workers: WorkerHost = stack.use(
+    createWorkerHost({
+      engine,
+      threads: defaultThreads(),
+      deviceId: engine.devices[0]?.id ?? null,
+      dataPlane,
+      memoryBytesLeft(replacing) {
+        const hosted = workers.hosted.filter((stage) => stage.deployment !== replacing).reduce((sum, stage) => sum + stage.memoryBytes, 0);
+        const headed = [...store.state.deployments.values()].filter((deployment) => deployment.phase !== "failed").flatMap((deployment) => deployment.placement.stages);
+        const own = headed.filter((stage) => stage.node === store.state.self).reduce((sum, stage) => sum + stage.memoryBytes, 0);
+        return store.state.own.device.memoryBytesBudget - hosted - own;
+      },
+      fingerprintOf: (node) => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null,
+      onEnded(head, deployment, epoch, reason) {
+        say(`${reason} (a stage for ${nameOf(head)})`, "warn");
+        void theMesh()
+          .request(head, { type: "worker-ended", deployment, epoch, reason }, { signal: AbortSignal.timeout(WORKER_ENDED_MS_MAX) })
+          .catch(() => undefined);
+      },
+      log: (message) => say(message),
+    }),
+  );
+
+  const loop = startControlLoop({
+    store,
+    run: {
+      engine,
+      threads: defaultThreads(),
+      acceleratorId: engine.devices[0]?.id ?? null,
+      dataPlane,
+      nameOf,
+      dataPlaneOf(node) {
+        const address = theMesh().addressOf(node);
+        const other = store.state.others.get(node);
+        return address === null || other === undefined ? null : { address, dataPlane: other.advert.dataPlane };
+      },
+      startWorker: (node, request, within) => theMesh().request(node, request, { signal: within }),
+      stopWorker: (node, request, within) => theMesh().request(node, request, { signal: within }),
+    },
+    modelPath(deployment) {
+      const file = catalog.byContent(deployment.contentId);
+      if (file === null) throw new ClusterdError("model_broken", `The file of ${deployment.model} is not on this node any more.`);
+      return file.path;
+    },
+    replan(deployment) {
+      const file = catalog.byContent(deployment.contentId);
+      if (file === null) throw new ClusterdError("model_broken", `The file of ${deployment.model} is not on this node any more.`);
+      const result = planForCluster(store.state, file.profile, deployment.wish, new Set([deployment.id]));
+      if (!result.feasible) throw doesNotFit(deployment.model, result);
+      return withNodeIds(store.state, result);
+    },
+    log: (message) => say(message),
+  });
+
+  function startHere(id: DeploymentId, contentId: ContentId, aliases: readonly string[], placement: Placement): void {
+    const file = catalog.byContent(contentId);
+    if (file === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
+    if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX) throw new ClusterdError("does_not_fit", `This node heads ${DEPLOYMENTS_PER_NODE_MAX} deployments already.`);
+    store.dispatch({ type: "deployment-wanted", deployment: newDeployment(id, file.profile.id, contentId, aliases, placement) });
+  }
+  function stopHere(id: DeploymentId): boolean {
+    const known = store.state.deployments.has(id);
+    store.dispatch({ type: "deployment-unwanted", id });
+    return known;
+  }
+
+  const answer = createAnswerer({
+    store,
+    catalog,
+    dataPlane,
+    loop,
+    workers,
+    approve: (code) => theMesh().approve(code),
+    startHere: (request) => startHere(request.deployment, request.contentId, request.aliases, request.placement),
+    stopHere,
+    setDraining,
+  });
+  let readyTold = false;
+  let apiUp = false;
+  /** What this node was before it became a member; null once that has been told. */
+  let before: "looking" | "pending" | null = credentials === null ? "looking" : null;
+  let admittedBy: NodeId | null = null;
+  mesh = await startMesh({
+    identity,
+    name,
+    version: VERSION,
+    rpcProtocol: engine.rpcProtocol,
+    listen,
+    port: options.meshPort,
+    mdns: options.mdns,
+    peers: options.peers,
+    credentials,
+    token: options.token ?? null,
+    clusterName: options.cluster ?? null,
+    open: options.open,
+    incarnation,
+    async saveCredentials(next) {
+      if (next === null) await unlink(paths.cluster).catch(() => undefined);
+      else await writePrivateFile(paths.cluster, `${serializeCredentials(next)}\n`);
+    },
+    on: (event) => onMeshEvent(event),
+    onRequest: answer,
+  });
+  stack.use(mesh);
+  // Stopped before the mesh: taking a pipeline down means telling its workers.
+  stack.use(loop);
+  const running = mesh;
+  store.dispatch({ type: "own", facts: { addresses: running.addresses() } });
+
+  const deployer = createDeployer({
+    store,
+    catalog,
+    modelsChanged: () => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } }),
+    ask: (to, request, within) => running.request(to, request, { signal: within }),
+    startHere,
+    stopHere,
+  });
+  const engines = createEngineReach(store, loop, running, dataPlane);
+  const backend = createBackend({
+    store,
+    mesh: running,
+    deployer,
+    engines,
+    log,
+    signal,
+    setDraining,
+    async leave() {
+      await running.leave();
+      // The answer to whoever asked goes out first.
+      setTimeout(() => void end(null), 100);
+    },
+  });
+  const gateway = stack.use(
+    await startGateway({
+      backend,
+      apiKey,
+      assetsDir: existsSync(join(DASHBOARD_DIR, "index.html")) ? DASHBOARD_DIR : null,
+      allowedHosts: isLoopback(options.apiHost) ? [] : [options.apiHost],
+      allowedOrigins: [],
+      host: options.apiHost,
+      port: options.apiPort,
+      log: (line) => log.add(line),
+    }),
+  );
+  stack.use(watchSpeed(store, loop));
+  await writeDaemonRecord(paths.home, { pid: process.pid, api: gateway.url, apiKey, node: identity.id, startedAt: new Date().toISOString() });
+  stack.defer(() => unlink(paths.daemon).catch(() => undefined));
+  if (apiKey !== null) say(`the API listens beyond this machine; requests need the key in ${paths.apiKey}`, "warn");
+
+  function tellStanding(): void {
+    const { standing } = store.state;
+    if (standing.kind === "looking") onEvent({ event: "looking" });
+    if (standing.kind !== "member") return;
+    const { id, name: clusterName } = standing;
+    if (before !== null && admittedBy === null) onEvent({ event: "founded", cluster: id, name: clusterName });
+    if (before !== null && admittedBy !== null) onEvent({ event: "admitted", cluster: id, name: clusterName, by: admittedBy });
+    before = null;
+    if (standing.open) say("this cluster is OPEN: whoever is on this network is let in without being asked", "warn");
+    if (readyTold) return;
+    readyTold = true;
+    onEvent({ event: "ready", node: identity.id, name, api: gateway.url, mesh: running.addresses(), pid: process.pid });
+    if (options.load !== undefined) void loadFirst(options.load);
+  }
+
+  /** The model asked for at the start: the bundled one only where nothing else is deployed. */
+  async function loadFirst(ref: string): Promise<void> {
+    const bundled = BUNDLED_MODELS.some((model) => model.name === ref.toLowerCase());
+    // What the members have deployed is known once their adverts are here.
+    if (running.members().length > 0) await new Promise((done) => setTimeout(done, 500));
+    if (bundled && allDeployments(store.state).some(({ view }) => view.state !== "failed")) return;
+    try {
+      await deployer.load({ model: ref }, signal);
+    } catch (error) {
+      const { message, next } = asClusterdError(error);
+      say(`${ref} could not be loaded: ${message}${next === undefined ? "" : ` ${next}`}`, "warn");
+    }
+  }
+
+  function onMeshEvent(event: MeshEvent): void {
+    switch (event.type) {
+      case "standing": {
+        const { standing } = event;
+        if (standing.kind !== "member") before = standing.kind;
+        admittedBy = event.by;
+        const next: DaemonState["standing"] =
+          standing.kind === "member"
+            ? { kind: "member", id: standing.cluster.id, name: standing.cluster.name, open: standing.cluster.open }
+            : standing.kind === "pending"
+              ? { kind: "pending", code: standing.code }
+              : { kind: "looking" };
+        store.dispatch({ type: "standing", standing: next });
+        if (standing.kind === "pending") onEvent({ event: "pending", code: standing.code, member: standing.member });
+        else if (apiUp) tellStanding();
+        return;
+      }
+      case "advert":
+        store.dispatch({ type: "advert", advert: event.advert });
+        store.dispatch({ type: "node-state", node: event.advert.node, state: "alive" });
+        return;
+      case "node-state":
+        store.dispatch(event);
+        return;
+      case "removed":
+        store.dispatch(event);
+        return;
+      case "pending":
+        store.dispatch({ type: "own", facts: { pending: event.pending } });
+        return;
+      case "link":
+        store.dispatch(event);
+        return;
+      case "refused":
+        onEvent({ event: "refused", code: event.why, message: event.message });
+        log.add(`refused: ${event.message}`);
+        if (event.why === "cluster-name" || (event.why === "protocol" && store.state.standing.kind === "member")) return;
+        void end(new ClusterdError(event.why === "protocol" ? "protocol_mismatch" : "not_admitted", event.message, { next: refusalHint(event.why) }));
+        return;
+      case "stranger":
+        say(`${event.address}: ${event.message}`, "warn");
+        return;
+      case "connected":
+      case "disconnected":
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+  apiUp = true;
+  tellStanding();
+
+  stack.use(publishChanges(store, running));
+  const refresh = setInterval(() => {
+    const fresh = refreshFree(store.state.own.device);
+    const changed = Math.abs(fresh.memoryBytesFree - store.state.own.device.memoryBytesFree) > fresh.memoryBytesTotal * REFRESH_SHARE;
+    if (changed) store.dispatch({ type: "own", facts: { device: fresh } });
+    void workers.stopWhere(({ head, deployment, epoch }) => orphaned(head, deployment, epoch));
+  }, REFRESH_MS);
+  stack.defer(() => clearInterval(refresh));
+
+  const missedSinceMs = new Map<string, number>();
+  /** Whether a stage's head has left, or has for a while told of no such deployment and epoch. */
+  function orphaned(head: NodeId, deployment: DeploymentId, epoch: number): boolean {
+    const other = store.state.others.get(head);
+    if (other === undefined || other.state === "left") return true;
+    const known = other.advert.deployments.find((candidate) => candidate.id === deployment);
+    const key = `${deployment}/${epoch}`;
+    if (known !== undefined && known.view.epoch === epoch) {
+      missedSinceMs.delete(key);
+      return false;
+    }
+    const since = missedSinceMs.get(key) ?? performance.now();
+    missedSinceMs.set(key, since);
+    if (performance.now() - since < ORPHAN_MS) return false;
+    missedSinceMs.delete(key);
+    return true;
+  }
+}
+
+function refusalHint(why: string): string {
+  if (why === "protocol") return "Bring both nodes to the same clusterd: the engine comes with it.";
+  if (why === "removed") return "Ask to be let in again from a fresh home, or with a new identity.";
+  return "Print the cluster's token on a member with: clusterd token";
+}
+
+/** Tells the members of every change of what this node says of itself, changes that come together at once. */
+function publishChanges(store: ReturnType<typeof createStore>, mesh: Mesh): Disposable {
+  let timer: NodeJS.Timeout | null = null;
+  let told = "";
+  const publish = (): void => {
+    timer = null;
+    const facts = advertFacts(store.state);
+    const text = JSON.stringify(facts);
+    if (text === told) return;
+    told = text;
+    mesh.publish(facts);
+  };
+  publish();
+  const unsubscribe = store.subscribe(() => {
+    timer ??= setTimeout(publish, PUBLISH_MS);
+  });
+  return {
+    [Symbol.dispose]() {
+      unsubscribe();
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
+}
