@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import OpenAI, { NotFoundError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ensureEngine, startHead, type Head } from "../../packages/engine/src/index.ts";
-import { startGateway, type Backend, type Route, type RunningGateway } from "../../packages/gateway/src/index.ts";
-import { ClusterdError, asDeploymentId, asModelId, asNodeId, type ClusterState } from "../../packages/wire/src/index.ts";
+import { startGateway, type RunningGateway } from "../../packages/gateway/src/index.ts";
+import { engineBackend } from "./engine-backend.ts";
 
 const MODEL = "demo-16l-q8_0";
 const MODELS = fileURLToPath(new URL("../../models/", import.meta.url));
@@ -18,54 +18,6 @@ interface Question {
   readonly prompt: string;
   readonly expect: string;
   readonly match: string;
-}
-
-const NODE = { id: asNodeId("12D3KooWtest"), name: "test-node" };
-
-function route(): Route {
-  const deployment = asDeploymentId("d1");
-  return {
-    model: asModelId(MODEL),
-    deployment,
-    phase: "ready",
-    reason: null,
-    head: NODE,
-    context: CONTEXT,
-    slots: 2,
-    createdSeconds: 0,
-  };
-}
-
-function unused(): never {
-  throw new ClusterdError("unsupported", "This backend is an engine alone.");
-}
-
-/** A backend with one deployment: a llama-server of this test. */
-function backendOf(head: Head): Backend {
-  const state = { deployments: [], nodes: [] } as unknown as ClusterState;
-  return {
-    node: NODE,
-    state: () => state,
-    onChange: () => () => {},
-    routes: () => [route()],
-    route: (model) => (model.toLowerCase() === MODEL ? route() : null),
-    fetchEngine: (_, { method, path, body, signal }) =>
-      fetch(`http://127.0.0.1:${head.port}${path}`, {
-        method,
-        body,
-        signal,
-        headers: { authorization: `Bearer ${head.apiKey}`, "content-type": "application/json" },
-      }),
-    plan: unused,
-    load: unused,
-    unload: unused,
-    approve: unused,
-    remove: unused,
-    drain: unused,
-    rotate: unused,
-    leave: unused,
-    logs: () => [],
-  };
 }
 
 let llamaServer: string;
@@ -91,7 +43,7 @@ async function newHead(): Promise<Head> {
 
 function serve(engine: Head): Promise<RunningGateway> {
   return startGateway({
-    backend: backendOf(engine),
+    backend: engineBackend(engine, { model: MODEL, context: CONTEXT, slots: 2 }),
     apiKey: null,
     assetsDir: null,
     allowedHosts: [],

@@ -50,3 +50,27 @@ export function eventData(text: string): readonly string[] {
 }
 
 export const CHAT: Readonly<Record<string, unknown>> = { model: "demo-16l-q8_0", messages: [{ role: "user", content: "hello" }] };
+
+export interface Chunk {
+  readonly choices: readonly {
+    readonly index: number;
+    readonly delta: { readonly content?: string };
+    readonly finish_reason: string | null;
+  }[];
+  readonly usage?: unknown;
+}
+
+/** The events of a stream, apart: chunks, the error it ended with, and whether it said that it is done. */
+export async function readStream(
+  response: Response,
+): Promise<{ text: string; chunks: Chunk[]; error: ErrorJson["error"] | null; done: boolean }> {
+  const data = eventData(await response.text());
+  const json = data.filter((line) => line !== "[DONE]").map((line) => JSON.parse(line) as Chunk & Partial<ErrorJson>);
+  const chunks = json.filter(({ error }) => error === undefined);
+  return {
+    chunks,
+    text: chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta.content ?? "")).join(""),
+    error: json.find(({ error }) => error !== undefined)?.error ?? null,
+    done: data.at(-1) === "[DONE]",
+  };
+}
