@@ -20,8 +20,12 @@ export function fingerprintOf(der: Uint8Array): string {
 export async function loadCertificate(file: string): Promise<Certificate> {
   try {
     const text = await readFile(file, "utf8");
-    const [keyPem, certificatePem] = [/-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/, /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/].map((part) => part.exec(text)?.[0]);
-    if (keyPem !== undefined && certificatePem !== undefined) return { keyPem, certificatePem, fingerprint: fingerprintOf(new X509Certificate(certificatePem).raw) };
+    const [keyPem, certificatePem] = [
+      /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/,
+      /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/,
+    ].map((part) => part.exec(text)?.[0]);
+    if (keyPem !== undefined && certificatePem !== undefined)
+      return { keyPem, certificatePem, fingerprint: fingerprintOf(new X509Certificate(certificatePem).raw) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EACCES") throw error;
   }
@@ -53,5 +57,9 @@ async function makeCertificate(): Promise<Certificate> {
     keys: keys as Parameters<typeof X509CertificateGenerator.createSelfSigned>[0]["keys"],
   });
   const key = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
-  return { keyPem: PemConverter.encode(key, "PRIVATE KEY"), certificatePem: certificate.toString("pem"), fingerprint: fingerprintOf(new Uint8Array(certificate.rawData)) };
+  return {
+    keyPem: PemConverter.encode(key, "PRIVATE KEY"),
+    certificatePem: certificate.toString("pem"),
+    fingerprint: fingerprintOf(new Uint8Array(certificate.rawData)),
+  };
 }

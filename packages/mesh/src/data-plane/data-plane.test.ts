@@ -20,7 +20,9 @@ async function plane(name: string): Promise<DataPlane> {
   stack.push(started);
   return started;
 }
-async function echo(onConnection = (socket: Socket): void => void socket.pipe(socket)): Promise<{ server: Server; port: number }> {
+async function echo(
+  onConnection = (socket: Socket): void => void socket.pipe(socket),
+): Promise<{ server: Server; port: number }> {
   const server = createServer((socket) => {
     socket.on("error", () => undefined);
     onConnection(socket);
@@ -30,7 +32,13 @@ async function echo(onConnection = (socket: Socket): void => void socket.pipe(so
   return { server, port: (server.address() as AddressInfo).port };
 }
 const target = (port: number) => ({ target: { host: "127.0.0.1" as const, port }, kind: "rpc" as const, label: "test" });
-const reach = (to: DataPlane, ticket: Uint8Array) => ({ address: "127.0.0.1", port: to.port, fingerprint: to.fingerprint, ticket, peerName: "worker" });
+const reach = (to: DataPlane, ticket: Uint8Array) => ({
+  address: "127.0.0.1",
+  port: to.port,
+  fingerprint: to.fingerprint,
+  ticket,
+  peerName: "worker",
+});
 const soon = (): AbortSignal => AbortSignal.timeout(8000);
 
 test("a certificate is made once, private, and renewed when damaged", async () => {
@@ -72,7 +80,9 @@ test("another certificate, another ticket, a withdrawn offer: nothing passes", a
   const offer = worker.offer({ ...target(port), peerFingerprint: head.fingerprint });
   await expect(stranger.connect({ ...reach(worker, offer.ticket), signal: soon() })).rejects.toThrow(/worker cannot be reached/);
   await expect(head.connect({ ...reach(worker, randomBytes(32)), signal: soon() })).rejects.toThrow(/ticket/);
-  await expect(head.connect({ ...reach(worker, offer.ticket), fingerprint: stranger.fingerprint, signal: soon() })).rejects.toThrow(/another certificate/);
+  await expect(
+    head.connect({ ...reach(worker, offer.ticket), fingerprint: stranger.fingerprint, signal: soon() }),
+  ).rejects.toThrow(/another certificate/);
   expect(reached).toBe(0);
   (await head.connect({ ...reach(worker, offer.ticket), signal: soon() })).destroy();
   await expect.poll(() => reached).toBe(1);

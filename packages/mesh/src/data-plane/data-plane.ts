@@ -4,16 +4,20 @@ import { connect as connectTls, createServer, type Server, type TLSSocket } from
 import { ClusterdError } from "@clusterd/wire";
 import { fingerprintOf, type Certificate } from "./certificate.ts";
 import { joinSockets, type Traffic } from "./join-sockets.ts";
-import { ACCEPTED, encodePreamble, makeTicket, PREAMBLE_BYTES, REFUSED, sameTicket, ticketOf } from "./preamble.ts";
+import { ACCEPTED, encodePreamble, makeTicket, PREAMBLE_BYTES, REFUSED, sameTicket, TARGET_DOWN, ticketOf } from "./preamble.ts";
+import { readExactly } from "./read-exactly.ts";
+import { createStrangers } from "./strangers.ts";
 
 /** A peer that has not shown its ticket within this is dropped. */
 export const PREAMBLE_MS_MAX = 5_000;
 /** How long opening a tunnel may take. */
 export const CONNECT_MS_MAX = 10_000;
-/** Sockets that have not shown a ticket yet. */
-export const STRANGERS_MAX = 64;
+/** How long a refused peer may take to read its refusal. */
+const REFUSAL_MS_MAX = 1_000;
 export const OFFERS_MAX = 512;
-/** Connections over one loopback listener at once: an engine opens one, and a few short ones while it loads. */
+/** The lighter cipher first: it carries activations, and 128 bits are not what anyone would break. */
+const CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
+/** Connections over one loopback listener or offer at once: an engine opens one, and a few short ones while it loads. */
 export const TUNNEL_CONNECTIONS_MAX = 32;
 
 export interface OfferOptions {
@@ -68,68 +72,80 @@ interface HeldOffer extends OfferOptions {
 export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane> {
   const { certificate } = config;
   const offers = new Set<HeldOffer>();
-  const strangers = new Set<Socket>();
+  const strangers = createStrangers();
   const sockets = new Set<Socket>();
-  const tls = { key: certificate.keyPem, cert: certificate.certificatePem, minVersion: "TLSv1.3", maxVersion: "TLSv1.3" } as const;
+  const tunnels = new Set<Tunnel>();
+  const tls = {
+    key: certificate.keyPem,
+    cert: certificate.certificatePem,
+    ciphers: CIPHERS,
+    minVersion: "TLSv1.3",
+    maxVersion: "TLSv1.3",
+    rejectUnauthorized: false,
+  } as const;
 
-  const server = createServer({ ...tls, allowHalfOpen: true, requestCert: true, rejectUnauthorized: false, handshakeTimeout: PREAMBLE_MS_MAX });
-  server.on("tlsClientError", () => undefined);
+  const server = createServer({ ...tls, allowHalfOpen: true, requestCert: true, handshakeTimeout: PREAMBLE_MS_MAX });
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("connection", (socket: Socket) => {
-    if (strangers.size >= STRANGERS_MAX) {
-      socket.destroy();
-      return;
-    }
     strangers.add(socket);
     sockets.add(socket);
-    socket.once("close", () => {
-      strangers.delete(socket);
-      sockets.delete(socket);
-    });
+    socket.once("close", () => sockets.delete(socket));
   });
-  server.on("secureConnection", (socket) => void admit(socket).catch(() => socket.destroy()));
+  server.on("secureConnection", (socket) => {
+    socket.on("error", () => socket.destroy());
+    admit(socket).catch(() => socket.destroy());
+  });
 
   /** Lets a socket through to its offer's target once its certificate and its ticket fit together. */
   async function admit(socket: TLSSocket): Promise<void> {
-    socket.on("error", () => socket.destroy());
-    const preamble = await readExactly(socket, PREAMBLE_BYTES, AbortSignal.timeout(PREAMBLE_MS_MAX));
-    const ticket = ticketOf(preamble);
-    const peer = socket.getPeerX509Certificate();
-    const offer = [...offers].find((held) => ticket !== null && sameTicket(held.ticket, ticket));
-    if (offer === undefined || peer === undefined || fingerprintOf(peer.raw) !== offer.peerFingerprint) {
-      socket.end(Buffer.of(REFUSED));
+    const { remoteAddress, remotePort } = socket;
+    const peer = fingerprintOfPeer(socket);
+    const own = [...offers].filter((held) => held.peerFingerprint === peer);
+    // Not a byte of a stranger is looked at.
+    if (own.length === 0) {
+      refuse(socket, REFUSED);
       return;
     }
+    const ticket = ticketOf(await readExactly(socket, PREAMBLE_BYTES, AbortSignal.timeout(PREAMBLE_MS_MAX)));
+    const offer = own.find((held) => ticket !== null && sameTicket(held.ticket, ticket));
+    if (offer === undefined || !offers.has(offer) || offer.sockets.size >= TUNNEL_CONNECTIONS_MAX) {
+      refuse(socket, REFUSED);
+      return;
+    }
+    // In the offer's books from here on: disposing of it cuts the socket even while its target is being reached.
+    offer.sockets.add(socket);
+    socket.once("close", () => offer.sockets.delete(socket));
     const target = connectTcp({ ...offer.target, allowHalfOpen: true });
     try {
       await once(target, "connect", { signal: AbortSignal.timeout(PREAMBLE_MS_MAX) });
     } catch {
       target.destroy();
-      socket.end(Buffer.of(REFUSED));
+      refuse(socket, TARGET_DOWN);
       return;
     }
-    // From here on the peer is one of ours.
-    const raw = [...strangers].find((stranger) => stranger.remotePort === socket.remotePort && stranger.remoteAddress === socket.remoteAddress);
-    if (raw !== undefined) strangers.delete(raw);
-    offer.sockets.add(socket);
-    socket.write(Buffer.of(ACCEPTED));
+    strangers.release(remoteAddress, remotePort);
+    if (!socket.destroyed) socket.write(Buffer.of(ACCEPTED));
     await joinSockets(target, socket, { sent: 0, received: 0 });
-    offer.sockets.delete(socket);
   }
 
-  async function connect(options: ReachOptions & { readonly signal: AbortSignal }): Promise<Socket> {
+  /** A socket that carries another one on has to pass on the end of each direction by itself: it is half-open at times. */
+  async function open(options: ReachOptions & { readonly signal: AbortSignal }, allowHalfOpen: boolean): Promise<Socket> {
     const { address, port, peerName } = options;
     const signal = AbortSignal.any([options.signal, AbortSignal.timeout(CONNECT_MS_MAX)]);
-    const socket = connectTls({ ...tls, allowHalfOpen: true, host: address, port, rejectUnauthorized: false, checkServerIdentity: () => undefined });
-    const abort = (): void => void socket.destroy(new Error("it took too long or was stopped"));
+    const how = { ...tls, allowHalfOpen, host: address, port, checkServerIdentity: () => undefined };
+    const socket = connectTls(how);
+    // Whoever uses the socket adds its own; an error that falls between must not end the daemon.
+    socket.on("error", () => socket.destroy());
+    const abort = (): void => void socket.destroy(new Error(options.signal.aborted ? "it was stopped" : "it took too long"));
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
     try {
       await once(socket, "secureConnect");
-      const peer = socket.getPeerX509Certificate();
-      if (peer === undefined || fingerprintOf(peer.raw) !== options.fingerprint) throw new Error("another certificate answers there");
+      if (fingerprintOfPeer(socket) !== options.fingerprint) throw new Error("another certificate answers there");
       socket.setNoDelay(true);
       socket.write(encodePreamble(options.ticket));
       const [answer] = await readExactly(socket, 1, signal);
+      if (answer === TARGET_DOWN) throw new Error("its engine does not answer");
       if (answer !== ACCEPTED) throw new Error("it does not take this ticket");
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
@@ -145,55 +161,68 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
 
   async function listen(options: ReachOptions & { readonly onFailure?: (reason: string) => void }): Promise<Tunnel> {
     const traffic: Traffic = { sent: 0, received: 0 };
-    const open = new Set<Socket>();
+    const connections = new Set<Socket>();
     const closing = new AbortController();
     // The engine speaks first and at once: nothing is read before the other end is there.
     const local = createTcpServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
-      if (open.size >= TUNNEL_CONNECTIONS_MAX) {
+      if (connections.size >= TUNNEL_CONNECTIONS_MAX) {
         socket.destroy();
         return;
       }
-      open.add(socket);
-      socket.once("close", () => open.delete(socket));
+      connections.add(socket);
+      socket.once("close", () => connections.delete(socket));
       socket.on("error", () => socket.destroy());
-      connect({ ...options, signal: closing.signal }).then(
-        async (remote) => {
-          // Whoever ends first is the cause: the engine closes its connections itself, or the other side is lost.
-          let engineEnded = false;
-          let remoteEnded = false;
-          socket.once("end", () => (engineEnded = !remoteEnded));
-          remote.once("end", () => (remoteEnded = !engineEnded));
-          remote.once("error", () => (remoteEnded = !engineEnded));
-          remote.once("close", () => (remoteEnded = !engineEnded));
-          const joined = joinSockets(socket, remote, traffic);
-          socket.resume();
-          const error = await joined;
-          if (remoteEnded && !closing.signal.aborted) options.onFailure?.(error === null ? "the connection to it was closed" : `the connection to it broke (${error.message})`);
-        },
-        (error: unknown) => {
-          socket.destroy();
-          if (!closing.signal.aborted) options.onFailure?.(error instanceof Error ? error.message : String(error));
-        },
-      );
+      void carry(socket);
     });
+
+    const lost = (reason: string): void => {
+      if (!closing.signal.aborted) options.onFailure?.(reason);
+    };
+
+    /** One connection of the engine, from its beginning to its end. */
+    async function carry(socket: Socket): Promise<void> {
+      let remote: Socket;
+      try {
+        remote = await open({ ...options, signal: closing.signal }, true);
+      } catch (error) {
+        socket.destroy();
+        lost(error instanceof Error ? error.message : String(error));
+        return;
+      }
+      // Whoever ends first is the cause: the engine closes its connections itself, or the other side is lost.
+      let first: "engine" | "remote" | null = socket.destroyed ? "engine" : null;
+      for (const event of ["end", "error", "close"]) {
+        socket.once(event, () => (first ??= "engine"));
+        remote.once(event, () => (first ??= "remote"));
+      }
+      const joined = joinSockets(socket, remote, traffic);
+      socket.resume();
+      const error = await joined;
+      if ((first as "engine" | "remote" | null) !== "remote") return;
+      lost(error === null ? "the connection to it was closed" : `the connection to it broke (${error.message})`);
+    }
+
     local.listen(0, "127.0.0.1");
     await once(local, "listening");
-    return {
+    const tunnel: Tunnel = {
       port: (local.address() as AddressInfo).port,
       traffic,
       async [Symbol.asyncDispose]() {
         closing.abort();
-        for (const socket of open) socket.destroy();
+        tunnels.delete(tunnel);
+        for (const socket of connections) socket.destroy();
         await new Promise<void>((done) => local.close(() => done()));
       },
     };
+    tunnels.add(tunnel);
+    return tunnel;
   }
 
   const port = await listenOn(server, config.listen, config.port);
   return {
     port,
     fingerprint: certificate.fingerprint,
-    connect,
+    connect: (options) => open(options, false),
     listen,
     offer(options) {
       if (offers.size >= OFFERS_MAX) throw new ClusterdError("failed", `This node offers ${OFFERS_MAX} tunnels already.`);
@@ -212,6 +241,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
     },
     async [Symbol.asyncDispose]() {
       offers.clear();
+      await Promise.all([...tunnels].map((tunnel) => tunnel[Symbol.asyncDispose]()));
       const closed = new Promise<void>((done) => server.close(() => done()));
       for (const socket of sockets) socket.destroy();
       await closed;
@@ -235,29 +265,18 @@ async function listenOn(server: Server, host: string, port: number): Promise<num
   return (server.address() as AddressInfo).port;
 }
 
-/** Exactly so many bytes from a socket's beginning; what follows stays in the socket. */
-async function readExactly(socket: Socket, length: number, signal: AbortSignal): Promise<Buffer> {
-  for (;;) {
-    const chunk = socket.read(length) as Buffer | null;
-    if (chunk !== null) {
-      if (chunk.length < length) throw new Error("it closed the connection");
-      return chunk;
-    }
-    if (socket.readableEnded || socket.destroyed) throw new Error("it closed the connection");
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const wake = (): void => resolve();
-    const fail = (): void => reject(new Error("it closed the connection or took too long"));
-    socket.once("readable", wake);
-    socket.once("close", fail);
-    socket.once("error", fail);
-    signal.addEventListener("abort", fail, { once: true });
-    try {
-      await promise;
-    } finally {
-      socket.removeListener("readable", wake);
-      socket.removeListener("close", fail);
-      socket.removeListener("error", fail);
-      signal.removeEventListener("abort", fail);
-    }
-  }
+/** SHA-256 (hex) of the certificate the other side has shown; null where it has shown none. */
+function fingerprintOfPeer(socket: TLSSocket): string | null {
+  const certificate = socket.getPeerX509Certificate();
+  return certificate === undefined ? null : fingerprintOf(certificate.raw);
+}
+
+/** Says no and is gone: a peer that never closes its side must not keep ours open. */
+function refuse(socket: TLSSocket, why: number): void {
+  // What it sent is thrown away: a socket closed over unread bytes would be reset, and the refusal lost.
+  socket.resume();
+  socket.end(Buffer.of(why));
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_MS_MAX);
+  socket.once("end", () => socket.destroy());
+  socket.once("close", () => clearTimeout(timer));
 }

@@ -8,11 +8,13 @@ export interface Traffic {
 
 /** How often the peer's kernel is asked for a sign of life when nothing moves. */
 const KEEPALIVE_MS = 1_000;
+/** One side has ended and nothing moves any more: how long the other may take to end as well. */
+const HALF_OPEN_MS_MAX = 10_000;
 
 /**
  * Passes bytes both ways between two sockets. An end of one is passed on as an end; an error or a sudden close of one destroys the
- * other at once, so that no half-open socket lingers and the engine behind it learns of the loss. A socket that cannot take more pauses
- * the other. Both sockets must allow half-open connections. Resolves once both are closed, with the error if there was one.
+ * other at once, so that no half-open socket lingers and the engine behind it learns of the loss. A socket that cannot take more
+ * pauses the other. Both sockets must allow half-open connections. Resolves once both are closed, with the error if there was one.
  */
 export function joinSockets(local: Socket, remote: Socket, traffic: Traffic): Promise<Error | null> {
   const { promise, resolve } = Promise.withResolvers<Error | null>();
@@ -30,7 +32,8 @@ export function joinSockets(local: Socket, remote: Socket, traffic: Traffic): Pr
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
     socket.on("error", fail);
-    socket.once("close", closed);
+    if (socket.closed) closed();
+    else socket.once("close", closed);
     if (socket.destroyed) fail(new Error("it closed the connection"));
   }
   pass(local, remote, (bytes) => (traffic.sent += bytes), fail);
@@ -44,7 +47,10 @@ function pass(from: Socket, to: Socket, count: (bytes: number) => void, fail: (e
     if (!to.write(chunk)) from.pause();
   });
   to.on("drain", () => from.resume());
-  from.once("end", () => to.end());
+  from.once("end", () => {
+    to.end();
+    to.setTimeout(HALF_OPEN_MS_MAX, () => fail(new Error("it did not close the connection")));
+  });
   from.once("close", () => {
     if (!from.readableEnded) fail(new Error("it closed the connection"));
   });
