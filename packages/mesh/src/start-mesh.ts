@@ -17,6 +17,8 @@ import { createWaitingRoom } from "./waiting-room.ts";
 const SESSION_PROTOCOL = "/clusterd/session/1";
 /** No cluster has answered for so long: this node founds one. */
 export const FOUND_AFTER_MS = 1_500;
+/** Somebody was seen meanwhile: what comes of it is awaited, but not longer than this in all. */
+const FOUND_AFTER_MS_MAX = 8_000;
 const TICK_MS = 500;
 /** A connection that has led to nothing by then is closed. */
 const STRANGER_MS_MAX = 10_000;
@@ -37,7 +39,10 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
   let own: Advert | null = null;
   let table: MemberTable = new Map();
   let closing = false;
-  let foundAtMs = performance.now() + FOUND_AFTER_MS;
+  let foundAtMs = Infinity;
+  let foundAtMsMax = Infinity;
+  /** Whom this node is asking to be let in: one at a time, so that there is one code. */
+  let asking: NodeId | null = null;
   const sessions = new Map<NodeId, Session[]>();
   const adverts = new Map<NodeId, Advert>();
   const strikes = new Map<NodeId, number>();
@@ -78,6 +83,8 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     const first = credentials === null;
     const merged = credentials === null ? withMember(next, self) : mergeCredentials(credentials, next);
     if (credentials !== null && sameCredentials(credentials, merged)) return;
+    // Whoever was a stranger until now is to be reached at once.
+    for (const member of merged.members) if (credentials === null || !credentials.members.includes(member)) book.soon(member);
     credentials = merged;
     await config.saveCredentials(merged);
     if (first) stand({ kind: "member", cluster: merged }, by);
@@ -121,6 +128,11 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     on({ type: "stranger", address, message });
   }
 
+  /** Somebody is there: founding a cluster waits for what comes of it. */
+  function awaitOutcome(): void {
+    foundAtMs = Math.min(foundAtMsMax, Math.max(foundAtMs, performance.now() + FOUND_AFTER_MS));
+  }
+
   /** One handshake over a stream, and what follows from it. */
   async function meet(stream: Stream, connection: Connection, dialled: boolean): Promise<void> {
     const peer = asNodeId(connection.remotePeer.toString());
@@ -129,13 +141,18 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
       return;
     }
     const channel = openChannel(stream);
+    const mayAsk = dialled && standing.kind === "looking" && token === null && asking === null;
+    if (mayAsk) asking = peer;
     try {
-      const mayAsk = standing.kind === "looking" && token === null;
-      const outcome = dialled ? await handshakeAsDialer(channel, ownSide, peer, mayAsk) : await handshakeAsListener(channel, ownSide, peer);
+      // As it is now: what this node becomes meanwhile must not mix into a handshake under way.
+      const side: OwnSide = { ...ownSide };
+      awaitOutcome();
+      const outcome = dialled ? await handshakeAsDialer(channel, side, peer, mayAsk) : await handshakeAsListener(channel, side, peer);
       await follow(outcome, channel, connection, peer, dialled);
     } catch (error) {
       if (error instanceof ClusterdError && error.code === "invalid_request") strike(peer);
     } finally {
+      if (mayAsk) asking = null;
       channel.close();
     }
   }
@@ -157,7 +174,7 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
         foundAtMs = Math.max(foundAtMs, performance.now() + FOUND_AFTER_MS);
         return;
       case "may-ask":
-        if (credentials === null && standing.kind === "looking") await open(connection);
+        if (credentials === null && asking === null) await open(connection);
         return;
       case "pending":
         await awaitApproval(outcome.code, channel, connection, peer);
@@ -198,6 +215,7 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     } finally {
       if (credentials === null && !closing) {
         foundAtMs = performance.now() + STRANGER_MS_MAX;
+        foundAtMsMax = foundAtMs + FOUND_AFTER_MS_MAX;
         stand({ kind: "looking" }, null);
       }
     }
@@ -308,6 +326,7 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
   await serveControl(node, (peer) => sessions.has(peer), config.onRequest);
   node.addEventListener("peer:discovery", (event) => {
     const peer = asNodeId(event.detail.id.toString());
+    if (!sessions.has(peer) && credentials === null) awaitOutcome();
     book.learn(peer, event.detail.multiaddrs.map(String).slice(0, 16));
     reach(peer);
   });
@@ -323,6 +342,8 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
   });
   if (credentials !== null) on({ type: "standing", standing, by: null });
 
+  foundAtMs = performance.now() + FOUND_AFTER_MS;
+  foundAtMsMax = performance.now() + FOUND_AFTER_MS_MAX;
   let tickedMs = performance.now();
   const tick = setInterval(() => {
     const nowMs = performance.now();
@@ -331,7 +352,7 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     retable(judged(table, nowMs, stalledMs > STALL_MS_MIN ? stalledMs : 0));
     for (const member of credentials?.members ?? []) if (book.addressesOf(member).length > 0) reach(member);
     reachStatic();
-    const alone = credentials === null && token === null && config.peers.length === 0 && standing.kind === "looking";
+    const alone = credentials === null && token === null && config.peers.length === 0 && standing.kind === "looking" && asking === null;
     if (alone && nowMs >= foundAtMs) void found();
   }, TICK_MS);
   const heartbeat = setInterval(() => {

@@ -84,6 +84,8 @@ test.prop([cluster, fc.nat(3)])("more memory never makes it refuse or slow", (sp
   const result = plan(request(nodes));
   const more = plan(request(nodes.map((each, at) => (at === index % nodes.length ? { ...each, memoryBytes: each.memoryBytes * 2 } : each))));
   if (!result.feasible) return;
+  // A model that now fits one machine is not split any more, even over a faster second one: that is the rule, not a slowdown.
+  if (placed(more).stages.length === 1 && result.stages.length > 1) return;
   expect(placed(more).predicted.msPerToken).toBeLessThanOrEqual(result.predicted.msPerToken * 1.0201);
 });
 
@@ -109,7 +111,7 @@ test("pins are kept; wrong ones are named", () => {
   expect(result.stages.find((stage) => stage.node === "b")).toMatchObject({ firstLayer: 3, lastLayer: 5 });
   expect(() => plan(request(nodes, { pins: [{ node: "b", firstLayer: 3, lastLayer: 9 }] }))).toThrow(/0-7/);
   expect(() => plan(request(nodes, { pins: [{ node: "z", firstLayer: 0, lastLayer: 1 }] }))).toThrow(/no such node/);
-  expect(() => plan(request(nodes, { without: ["z"] }))).toThrow(/Nodes: a, b, c/);
+  expect(() => plan(request(nodes, { without: ["z"] }))).toThrow(/no node "z"/);
 });
 
 test("a refusal carries numbers and only what helps", () => {
@@ -122,7 +124,7 @@ test("a refusal carries numbers and only what helps", () => {
 });
 
 test("where no context is asked for, the largest that fits is taken and said", () => {
-  const { context: _, ...open } = request([node("a", 8.9, 100)]);
+  const { context: _, ...open } = request([node("a", 8.45, 100)]);
   const result = placed(plan(open));
   expect(result.context).toBeLessThan(8192);
   expect(result.notes.join(" ")).toContain(String(result.context));

@@ -30,7 +30,8 @@ export function refuse(request: PlanRequest, cost: CostModel, nodes: readonly Pl
   if (request.objective === "spread" && fits({ ...request, objective: "latency" })) suggestions.push("It fits when not every node must take a part (--objective latency).");
   if (request.pins.length > 0 && fits({ ...request, pins: [] })) suggestions.push("It fits without the pins.");
   const shortByBytes = Math.max(0, bytesNeeded - bytesAvailable);
-  const extra = shortByBytes > 0 ? shortByBytes + cost.costs.workerBufferBytes : bytesNeeded;
+  // Layers are not divisible: what is short, one layer of play, and a worker of its own.
+  const extra = shortByBytes > 0 ? shortByBytes + cost.costs.workerBufferBytes + 2 * (cost.widest[1] ?? 0) : bytesNeeded;
   const helper: PlannerNode = { name: "\u0000one more", memoryBytes: extra, bandwidthBytesPerSecond: 1e9, canHead: true };
   if (fits({ ...request, nodes: [...request.nodes, helper] })) suggestions.push(`One more machine with ${gigabytes(extra)} for models would do.`);
   const tooMany = request.objective === "spread" && nodes.length > cost.layerCount;

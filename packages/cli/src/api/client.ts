@@ -8,8 +8,6 @@ export interface ClientConfig {
   /** For example `http://127.0.0.1:2573`. */
   readonly api: string;
   readonly apiKey: string | null;
-  /** The node that must answer: on a reused port it could be another. */
-  readonly node: string;
   readonly signal: AbortSignal;
 }
 
@@ -67,11 +65,6 @@ async function send(config: ClientConfig, { method, path, body, accept, signal }
     });
   } catch (error) {
     throw failure(config, signal, error);
-  }
-  const answeredBy = response.headers.get("x-clusterd-node");
-  if (answeredBy !== null && answeredBy !== config.node) {
-    await response.body?.cancel();
-    throw notRunning(config.home, new Error(`${config.api} is answered by another node, ${answeredBy}`));
   }
   if (!response.ok) throw errorFromBody(await readJson(response, config).catch(() => null), response.status);
   return response;

@@ -14,7 +14,7 @@ export function notRunning(home: string, cause?: unknown): ClusterdError {
 export async function findDaemon(home: string, signal: AbortSignal): Promise<Client> {
   const record = await readDaemonRecord(home);
   if (record === null || !isAlive(record.pid)) throw notRunning(home);
-  return createClient({ home, api: record.api, apiKey: record.apiKey, node: record.node, signal });
+  return createClient({ home, api: record.api, apiKey: record.apiKey, signal });
 }
 
 /** After a crash another home's daemon may have the port: the process that wrote the record must still be there. */

@@ -18,6 +18,8 @@ const WORKER_START_MS_MAX = 30_000;
 const WORKER_STOP_MS_MAX = 5_000;
 /** After the head's process ended: how long to wait for word of a worker that may have been the cause. */
 const CAUSE_WAIT_MS = 800;
+/** A broken tunnel is reported after so long: the worker's node knows how its process ended. */
+const CLOSER_WORD_MS = 200;
 
 /** What a run needs from the daemon. */
 export interface HeadRunConfig {
@@ -152,7 +154,8 @@ async function openStage(config: HeadRunConfig, stage: PlanStage, losses: StageL
     fingerprint: reach.dataPlane.fingerprint,
     ticket,
     peerName: config.nameOf(node),
-    onFailure: (reason) => losses.report(node, reason),
+    // The worker's own node may say more of it in a moment.
+    onFailure: (reason) => void setTimeout(() => losses.report(node, reason), CLOSER_WORD_MS),
   });
   stack.use(tunnel);
   return tunnel;
