@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect as connectTcp, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
-import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
+import { connect as connectTls, createSecureContext, createServer, type Server, type TLSSocket } from "node:tls";
 import { ClusterdError } from "@clusterd/wire";
 import { fingerprintOf, type Certificate } from "./certificate.ts";
 import { joinSockets, type Traffic } from "./join-sockets.ts";
@@ -81,10 +81,19 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
     ciphers: CIPHERS,
     minVersion: "TLSv1.3",
     maxVersion: "TLSv1.3",
-    rejectUnauthorized: false,
   } as const;
 
-  const server = createServer({ ...tls, allowHalfOpen: true, requestCert: true, handshakeTimeout: PREAMBLE_MS_MAX });
+  // Made once: parsing keys and certificates for every connection costs more than the handshake.
+  const secureContext = createSecureContext(tls);
+
+  const server = createServer({
+    ...tls,
+    noDelay: true,
+    allowHalfOpen: true,
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: PREAMBLE_MS_MAX,
+  });
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("connection", (socket: Socket) => {
     strangers.add(socket);
@@ -115,7 +124,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
     // In the offer's books from here on: disposing of it cuts the socket even while its target is being reached.
     offer.sockets.add(socket);
     socket.once("close", () => offer.sockets.delete(socket));
-    const target = connectTcp({ ...offer.target, allowHalfOpen: true });
+    const target = connectTcp({ ...offer.target, noDelay: true, allowHalfOpen: true });
     try {
       await once(target, "connect", { signal: AbortSignal.timeout(PREAMBLE_MS_MAX) });
     } catch {
@@ -132,8 +141,15 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
   async function open(options: ReachOptions & { readonly signal: AbortSignal }, allowHalfOpen: boolean): Promise<Socket> {
     const { address, port, peerName } = options;
     const signal = AbortSignal.any([options.signal, AbortSignal.timeout(CONNECT_MS_MAX)]);
-    const how = { ...tls, allowHalfOpen, host: address, port, checkServerIdentity: () => undefined };
-    const socket = connectTls(how);
+    const how = {
+      secureContext,
+      rejectUnauthorized: false,
+      allowHalfOpen,
+      host: address,
+      port,
+      checkServerIdentity: () => undefined,
+    };
+    const socket = connectTls(how).setNoDelay(true);
     // Whoever uses the socket adds its own; an error that falls between must not end the daemon.
     socket.on("error", () => socket.destroy());
     const abort = (): void => void socket.destroy(new Error(options.signal.aborted ? "it was stopped" : "it took too long"));
@@ -142,7 +158,6 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
     try {
       await once(socket, "secureConnect");
       if (fingerprintOfPeer(socket) !== options.fingerprint) throw new Error("another certificate answers there");
-      socket.setNoDelay(true);
       socket.write(encodePreamble(options.ticket));
       const [answer] = await readExactly(socket, 1, signal);
       if (answer === TARGET_DOWN) throw new Error("its engine does not answer");

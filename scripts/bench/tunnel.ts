@@ -1,0 +1,140 @@
+// What a tunnel costs: decode-like round trips and bulk over loopback, against plain TCP and plain TLS, interleaved in one run.
+// Usage: node scripts/bench/tunnel.ts [--rounds N] [--json]
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { parseArgs } from "node:util";
+import { loadCertificate } from "../../packages/mesh/src/data-plane/certificate.ts";
+import { startBenchProcess } from "./bench-process.ts";
+import { describeMachine, median } from "./machine.ts";
+import { BULK, BULK_BYTES, DOWN_BYTES, ROUND_TRIPS, UP_BYTES } from "./tunnel-target-process.ts";
+
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "7" }, json: { type: "boolean", default: false } },
+});
+const ROUNDS = Number(values.rounds);
+const TRIPS_PER_ROUND = 400;
+const BULKS_PER_ROUND = 2;
+
+type Way = "tcp" | "tls" | "tunnel";
+const WAYS: readonly Way[] = ["tcp", "tls", "tunnel"];
+
+await using stack = new AsyncDisposableStack();
+const folder = await mkdtemp(join(tmpdir(), "clusterd-bench-"));
+stack.defer(() => rm(folder, { recursive: true }));
+const certificate = await loadCertificate(join(folder, "certificate.pem"));
+
+const target = stack.use(await startBenchProcess(new URL("tunnel-target-process.ts", import.meta.url)));
+const ports = await target.ask<{ tcp: number; tls: number }>({ key: certificate.keyPem, cert: certificate.certificatePem });
+const planeScript = new URL("data-plane-process.ts", import.meta.url);
+const [head, worker] = [stack.use(await startBenchProcess(planeScript)), stack.use(await startBenchProcess(planeScript))];
+const headAt = await head.ask<{ port: number; fingerprint: string }>({ type: "start" });
+const workerAt = await worker.ask<{ port: number; fingerprint: string }>({ type: "start" });
+const { ticket } = await worker.ask<{ ticket: Uint8Array }>({
+  type: "offer",
+  peerFingerprint: headAt.fingerprint,
+  port: ports.tcp,
+});
+const tunnel = await head.ask<{ port: number }>({ type: "listen", ...workerAt, ticket });
+
+async function open(way: Way): Promise<Socket> {
+  const socket =
+    way === "tls"
+      ? connectTls({ host: "127.0.0.1", port: ports.tls, rejectUnauthorized: false })
+      : connect(way === "tcp" ? ports.tcp : tunnel.port, "127.0.0.1");
+  await once(socket, way === "tls" ? "secureConnect" : "connect");
+  socket.setNoDelay(true);
+  return socket;
+}
+
+async function readBytes(socket: Socket, length: number): Promise<void> {
+  for (let got = 0; got < length;) {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) await once(socket, "readable");
+    else got += chunk.length;
+  }
+}
+
+/** Milliseconds from dialling to the first answer: what each of the engine's short connections pays while it loads. */
+async function measureConnect(way: Way): Promise<number> {
+  const start = performance.now();
+  const socket = await open(way);
+  socket.write(Buffer.concat([Buffer.of(ROUND_TRIPS), Buffer.alloc(UP_BYTES)]));
+  await readBytes(socket, DOWN_BYTES);
+  socket.destroy();
+  return performance.now() - start;
+}
+
+/** Milliseconds per round trip. */
+async function measureTrips(socket: Socket): Promise<number> {
+  const request = Buffer.alloc(UP_BYTES, 3);
+  const times: number[] = [];
+  for (let trip = 0; trip < TRIPS_PER_ROUND; trip += 1) {
+    const start = performance.now();
+    socket.write(request);
+    await readBytes(socket, DOWN_BYTES);
+    times.push(performance.now() - start);
+  }
+  return median(times);
+}
+
+/** Megabytes (10^6) per second. */
+async function measureBulk(socket: Socket): Promise<number> {
+  const piece = Buffer.alloc(1024 * 1024, 5);
+  const start = performance.now();
+  for (let left = BULKS_PER_ROUND * BULK_BYTES; left > 0; left -= piece.length) {
+    if (!socket.write(piece)) await once(socket, "drain");
+  }
+  await readBytes(socket, BULKS_PER_ROUND);
+  return (BULKS_PER_ROUND * BULK_BYTES) / 1e6 / ((performance.now() - start) / 1e3);
+}
+
+const results = Object.fromEntries(
+  WAYS.map((way) => [way, { connectMs: [], tripMs: [], megabytesPerSecond: [] }]),
+) as unknown as Record<Way, { connectMs: number[]; tripMs: number[]; megabytesPerSecond: number[] }>;
+const sockets = new Map<string, Socket>();
+for (const way of WAYS) {
+  for (const mode of [ROUND_TRIPS, BULK]) {
+    const socket = await open(way);
+    socket.write(Buffer.of(mode));
+    sockets.set(`${way} ${mode}`, socket);
+    stack.defer(() => void socket.destroy());
+  }
+}
+// The first round warms up and is not counted.
+for (let round = 0; round <= ROUNDS; round += 1) {
+  for (const way of WAYS) {
+    const tripMs = await measureTrips(sockets.get(`${way} ${ROUND_TRIPS}`) as Socket);
+    const megabytesPerSecond = await measureBulk(sockets.get(`${way} ${BULK}`) as Socket);
+    const connectMs = await measureConnect(way);
+    if (round === 0) continue;
+    results[way].tripMs.push(tripMs);
+    results[way].megabytesPerSecond.push(megabytesPerSecond);
+    results[way].connectMs.push(connectMs);
+  }
+}
+
+const rows = WAYS.map((way) => ({
+  way,
+  tripMs: median(results[way].tripMs),
+  megabytesPerSecond: median(results[way].megabytesPerSecond),
+  connectMs: median(results[way].connectMs),
+}));
+const [plain] = rows;
+if (values.json)
+  console.log(JSON.stringify({ machine: describeMachine(), rounds: ROUNDS, upBytes: UP_BYTES, downBytes: DOWN_BYTES, rows }));
+else {
+  console.log(`Machine: ${describeMachine()}. Medians of ${ROUNDS} rounds, the ways taking turns.\n`);
+  console.log("| way | round trip, 9 KiB up, 4 KiB down | × | bulk | × | connect and first answer |");
+  console.log("| --- | --- | --- | --- | --- | --- |");
+  for (const row of rows) {
+    const trips = (row.tripMs / (plain?.tripMs ?? 1)).toFixed(2);
+    const bulk = (row.megabytesPerSecond / (plain?.megabytesPerSecond ?? 1)).toFixed(2);
+    console.log(
+      `| ${row.way} | ${row.tripMs.toFixed(3)} ms | ${trips} | ${row.megabytesPerSecond.toFixed(0)} MB/s | ${bulk} | ${row.connectMs.toFixed(1)} ms |`,
+    );
+  }
+}
