@@ -22,16 +22,25 @@ export function parseFixedHeader(bytes: Uint8Array, path: string, fileBytes: num
   if (fileBytes === 0) throw brokenModel(path, "the file is empty");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.byteLength >= 4 && view.getUint32(0, true) !== MAGIC) {
-    throw brokenModel(path, "not a GGUF file (it does not begin with the letters GGUF)", "give the path of a model in GGUF format");
+    throw brokenModel(
+      path,
+      "not a GGUF file (it does not begin with the letters GGUF)",
+      "give the path of a model in GGUF format",
+    );
   }
   if (view.byteLength < FIXED_HEADER_BYTES) {
     throw brokenModel(path, `not a GGUF file: it holds ${sizeText(fileBytes)}, less than any GGUF header`);
   }
   const version = view.getUint32(4, true);
   // A file of the other byte order shows its version in the upper half.
-  if (version !== 0 && version % 65_536 === 0) throw brokenModel(path, "a GGUF file for big-endian machines, which the engine cannot run");
+  if (version !== 0 && version % 65_536 === 0)
+    throw brokenModel(path, "a GGUF file for big-endian machines, which the engine cannot run");
   if (!VERSIONS.has(version)) {
-    throw brokenModel(path, `GGUF version ${version}, but the engine reads versions 2 and 3`, "convert it with a current llama.cpp");
+    throw brokenModel(
+      path,
+      `GGUF version ${version}, but the engine reads versions 2 and 3`,
+      "convert it with a current llama.cpp",
+    );
   }
   const tensorCount = Number(view.getBigUint64(8, true));
   const metadataCount = Number(view.getBigUint64(16, true));
@@ -40,7 +49,10 @@ export function parseFixedHeader(bytes: Uint8Array, path: string, fileBytes: num
     throw brokenModel(path, `its header is corrupt: it claims ${tensorCount} tensors in a file of ${sizeText(fileBytes)}`);
   }
   if (metadataCount > METADATA_ENTRIES_MAX || metadataCount * METADATA_ENTRY_BYTES_MIN > room) {
-    throw brokenModel(path, `its header is corrupt: it claims ${metadataCount} metadata entries in a file of ${sizeText(fileBytes)}`);
+    throw brokenModel(
+      path,
+      `its header is corrupt: it claims ${metadataCount} metadata entries in a file of ${sizeText(fileBytes)}`,
+    );
   }
   return { version, tensorCount, metadataCount };
 }

@@ -59,7 +59,7 @@ async function openFile(path: string): Promise<FileHandle> {
 
 async function hashStart(handle: FileHandle, path: string, bytes: number, hash: Hash, signal: AbortSignal): Promise<void> {
   const window = Buffer.allocUnsafe(Math.min(HEADER_WINDOW_BYTES, bytes));
-  for (let position = 0; position < bytes; ) {
+  for (let position = 0; position < bytes;) {
     signal.throwIfAborted();
     const { bytesRead } = await handle.read(window, 0, Math.min(window.length, bytes - position), position);
     if (bytesRead === 0) throw brokenModel(path, "the file became shorter while it was read");

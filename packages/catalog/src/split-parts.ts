@@ -26,11 +26,12 @@ export function partName(path: string): PartName | null {
   return part.number >= 1 && part.number <= part.count && part.count <= PARTS_MAX ? part : null;
 }
 
+const digits = (number: number): string => String(number).padStart(5, "0");
+
 /** The paths of all parts of the model that `path` is a part of, first one first. Names the missing ones. */
 export async function partPaths(path: string): Promise<readonly string[]> {
   const part = partName(path);
   if (part === null) return [path];
-  const digits = (number: number): string => String(number).padStart(5, "0");
   const ending = basename(path).slice(-".gguf".length);
   const names = Array.from(
     { length: part.count },
@@ -78,7 +79,10 @@ export function checkParts(parts: readonly GuardedHeader[]): void {
   const names = parts.flatMap((part) => part.tensors.map((tensor) => tensor.name));
   const claimed = first.metadata.splitTensorCount ?? names.length;
   if (new Set(names).size !== names.length || claimed !== names.length) {
-    throw brokenModel(first.path, `its parts are of different models: ${names.length} tensors together, the header says ${claimed}`);
+    throw brokenModel(
+      first.path,
+      `its parts are of different models: ${names.length} tensors together, the header says ${claimed}`,
+    );
   }
   checkWidths(parts);
 }
@@ -90,7 +94,8 @@ function checkPart(part: GuardedHeader, index: number, count: number, first: Gua
     throw brokenModel(part.path, `its name says part ${index + 1} of ${count}, its header says ${says}`);
   }
   const otherModel =
-    splitTensorCount !== first.metadata.splitTensorCount || (architecture !== null && architecture !== first.metadata.architecture);
+    splitTensorCount !== first.metadata.splitTensorCount ||
+    (architecture !== null && architecture !== first.metadata.architecture);
   if (otherModel) throw brokenModel(part.path, `a part of another model than ${plainText(basename(first.path), 160)}`);
 }
 
@@ -102,7 +107,10 @@ function checkWidths(parts: readonly GuardedHeader[]): void {
       if (!/^blk\.\d+\.attn_norm\.weight$/u.test(tensor.name)) continue;
       width ??= tensor.dimensions[0];
       if (tensor.dimensions[0] !== width) {
-        throw brokenModel(part.path, `a part of another model: its layers are ${tensor.dimensions[0]} wide, those before ${width}`);
+        throw brokenModel(
+          part.path,
+          `a part of another model: its layers are ${tensor.dimensions[0]} wide, those before ${width}`,
+        );
       }
     }
   }

@@ -19,7 +19,12 @@ const UP = (value: number, multiple: number): number => Math.ceil(value / multip
  * Walks over the tensor table. llama.cpp wants the tensors one after the other, each at the next multiple of the
  * alignment: what overlaps or leaves a gap does not load, and is refused here.
  */
-export async function walkTensors(cursor: HeaderCursor, count: number, alignment: number, path: string): Promise<readonly Tensor[]> {
+export async function walkTensors(
+  cursor: HeaderCursor,
+  count: number,
+  alignment: number,
+  path: string,
+): Promise<readonly Tensor[]> {
   const tensors: Tensor[] = [];
   const names = new Set<string>();
   let expectedOffset = 0;
@@ -61,13 +66,21 @@ async function walkTensor(cursor: HeaderCursor, index: number, path: string): Pr
 function tensorBytes(name: string, type: number, dimensions: readonly number[], path: string): number {
   const layout = TENSOR_TYPES.get(type);
   if (layout === undefined) {
-    throw brokenModel(path, `tensor "${shown(name)}" has the type ${type}, which the engine does not know`, "update clusterd, or use another quantisation");
+    throw brokenModel(
+      path,
+      `tensor "${shown(name)}" has the type ${type}, which the engine does not know`,
+      "update clusterd, or use another quantisation",
+    );
   }
   const row = dimensions[0] ?? 1;
   if (row % layout.blockElements !== 0) {
-    throw brokenModel(path, `its header is corrupt: tensor "${shown(name)}" has rows of ${row} elements, not whole ${layout.name} blocks`);
+    throw brokenModel(
+      path,
+      `its header is corrupt: tensor "${shown(name)}" has rows of ${row} elements, not whole ${layout.name} blocks`,
+    );
   }
-  const bytes = dimensions.slice(1).reduce((product, dimension) => product * dimension, row / layout.blockElements) * layout.blockBytes;
+  const bytes =
+    dimensions.slice(1).reduce((product, dimension) => product * dimension, row / layout.blockElements) * layout.blockBytes;
   if (!Number.isSafeInteger(bytes)) throw absurd(path, name);
   return bytes;
 }
