@@ -1,6 +1,6 @@
 import { ClusterdError, asClusterdError, type ClusterState } from "@clusterd/wire";
 import { readEvents, type ServerEvent } from "./event-stream.ts";
-import { notRunning } from "./find-daemon.ts";
+import { notRunning } from "./not-running.ts";
 import { errorFromBody } from "./response-error.ts";
 
 export interface ClientConfig {

@@ -1,14 +1,6 @@
 import { readDaemonRecord } from "@clusterd/daemon/home";
-import { ClusterdError } from "@clusterd/wire";
 import { createClient, type Client } from "./client.ts";
-
-/** The error of every command that needs a daemon and finds none. */
-export function notRunning(home: string, cause?: unknown): ClusterdError {
-  return new ClusterdError("not_running", `No clusterd daemon is running for ${home}.`, {
-    next: "Start it with: clusterd join",
-    ...(cause === undefined ? {} : { cause }),
-  });
-}
+import { notRunning } from "./not-running.ts";
 
 /** A client of the daemon that runs for this home. Throws `not_running` where none does. */
 export async function findDaemon(home: string, signal: AbortSignal): Promise<Client> {

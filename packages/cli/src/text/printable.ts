@@ -1,5 +1,5 @@
 // Control characters, and the marks that reorder or hide text: what another machine calls itself must not move our cursor.
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 function visible(character: string): string {
   const code = character.codePointAt(0) ?? 0;

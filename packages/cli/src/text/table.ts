@@ -10,7 +10,7 @@ const GAP = "  ";
 
 /** Columns an ordinary terminal gives a text, its colours aside. */
 export function widthOf(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
+  return Array.from(stripVTControlCharacters(text)).length;
 }
 
 export function pad(text: string, width: number, align: "left" | "right" = "left"): string {
