@@ -64,7 +64,15 @@ export function createTerminal(streams: Streams): Terminal {
     progress(line, milestone) {
       if (talk.moves) {
         const columns = streams.stderr.columns ?? 80;
-        streams.stderr.write(`\r\u001b[2K${widthOf(line) < columns ? line : `${Array.from(line).slice(0, columns - 2).join("")}…`}`);
+        streams.stderr.write(
+          `\r\u001b[2K${
+            widthOf(line) < columns
+              ? line
+              : `${Array.from(line)
+                  .slice(0, columns - 2)
+                  .join("")}…`
+          }`,
+        );
         isMoving = true;
       } else if (milestone !== lastMilestone) {
         streams.stderr.write(`${milestone}\n`);

@@ -22,6 +22,9 @@ export function pad(text: string, width: number, align: "left" | "right" = "left
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string[] {
   const widths = columns.map((column, index) => Math.max(widthOf(column.title), ...rows.map((row) => widthOf(row[index] ?? ""))));
   const line = (cells: readonly string[]): string =>
-    columns.map((column, index) => pad(cells[index] ?? "", widths[index] ?? 0, column.align ?? "left")).join(GAP).trimEnd();
+    columns
+      .map((column, index) => pad(cells[index] ?? "", widths[index] ?? 0, column.align ?? "left"))
+      .join(GAP)
+      .trimEnd();
   return [line(columns.map((column) => style("quiet", column.title))), ...rows.map(line)];
 }
