@@ -32,7 +32,9 @@ try {
   const founder = await startNode({ name: first, home: join(folder, first), args: ["--cluster", "demo"], signal });
   nodes.push(founder);
   const token = await founder.command(["token"]);
-  const joining = others.map((name) => startNode({ name, home: join(folder, name), args: ["--token", token.trim(), "--peer", founder.mesh], signal }));
+  const joining = others.map((name) =>
+    startNode({ name, home: join(folder, name), args: ["--token", token.trim(), "--peer", founder.mesh], signal }),
+  );
   nodes.push(...(await Promise.all(joining)));
   for (const node of nodes) process.stdout.write(`${node.name}  ${node.api}\n`);
   await founder.whenNodes(NAMES.length);
@@ -43,7 +45,9 @@ try {
   process.stdout.write(`\n${layersText(state).join("\n")}\n\n`);
 
   const chat: Chat = { api: (nodes.at(-1) ?? founder).api, model: state.deployments[0]?.model ?? MODEL, signal };
-  process.stdout.write(`> ${QUESTION}   (asked at ${nodes.at(-1)?.name}, which is ${state.deployments[0]?.head === state.self ? "not " : ""}the head)\n`);
+  process.stdout.write(
+    `> ${QUESTION}   (asked at ${nodes.at(-1)?.name}, which is ${state.deployments[0]?.head === state.self ? "not " : ""}the head)\n`,
+  );
   await askModel(chat, QUESTION, (text) => process.stdout.write(text));
   process.stdout.write("\n");
   if (!leave) {

@@ -35,8 +35,27 @@ export async function startNode(options: StartOptions): Promise<DemoNode> {
   const { name, home, signal } = options;
   // Several nodes share this machine's cores: one thread each, or they wait for each other.
   const env = { ...process.env, CLUSTERD_THREADS: "1" };
-  const args = ["join", "--json", "--home", home, "--name", name, "--api-port", "0", "--mesh-port", "0", "--listen", "127.0.0.1", "--no-mdns", ...options.args];
-  const child = spawn(process.execPath, ["--max-semi-space-size=1", MAIN, ...args], { env, stdio: ["ignore", "pipe", "inherit"], detached: true });
+  const args = [
+    "join",
+    "--json",
+    "--home",
+    home,
+    "--name",
+    name,
+    "--api-port",
+    "0",
+    "--mesh-port",
+    "0",
+    "--listen",
+    "127.0.0.1",
+    "--no-mdns",
+    ...options.args,
+  ];
+  const child = spawn(process.execPath, ["--max-semi-space-size=1", MAIN, ...args], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+  });
   const lines = createInterface({ input: child.stdout });
   const { promise: ready, resolve: isReady, reject } = Promise.withResolvers<{ api: string; mesh: readonly string[] }>();
   lines.on("line", (line) => {
@@ -64,7 +83,8 @@ export async function startNode(options: StartOptions): Promise<DemoNode> {
   } finally {
     clearTimeout(timer);
   }
-  const state = async (): Promise<ClusterState> => (await (await fetch(`${found.api}/cluster/v1/state`, { signal })).json()) as ClusterState;
+  const state = async (): Promise<ClusterState> =>
+    (await (await fetch(`${found.api}/cluster/v1/state`, { signal })).json()) as ClusterState;
   return {
     name,
     api: found.api,

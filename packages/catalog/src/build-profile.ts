@@ -13,7 +13,13 @@ const MODEL_ID_LENGTH_MAX = 200;
 
 /** The id of a model file: its name without `.gguf` and part number. */
 export function modelIdOf(path: string): string {
-  const name = partName(path)?.stem ?? path.split(/[/\\]/).at(-1)?.replace(/\.gguf$/i, "") ?? path;
+  const name =
+    partName(path)?.stem ??
+    path
+      .split(/[/\\]/)
+      .at(-1)
+      ?.replace(/\.gguf$/i, "") ??
+    path;
   return plainText(name, MODEL_ID_LENGTH_MAX);
 }
 
@@ -21,12 +27,14 @@ export function modelIdOf(path: string): string {
 export function buildProfile(parts: readonly GuardedHeader[], contentId: string, metadata: ModelMetadata): ModelProfile {
   const path = parts[0]?.path ?? "";
   const keys = keyReader(metadata, path);
+  if (metadata.general.architecture === "undefined") throw brokenModel(path, "its header names no architecture");
   const layerCount = keys.whole("block_count");
   if (layerCount < 1 || layerCount > LAYERS_MAX) throw brokenModel(path, `its header claims ${layerCount} layers`);
   const embeddingLength = keys.whole("embedding_length");
   const tensors = parts.flatMap((part) => part.tensors);
   const experts = keys.optional("expert_count");
-  const activeShare = experts !== null && experts > 0 ? Math.min(1, (keys.optional("expert_used_count") ?? experts) / experts) : 1;
+  const activeShare =
+    experts !== null && experts > 0 ? Math.min(1, (keys.optional("expert_used_count") ?? experts) / experts) : 1;
   const weights = new Array<number>(layerCount).fill(0);
   const active = new Array<number>(layerCount).fill(0);
   let inputBytes = 0;
@@ -47,13 +55,16 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
   }
   const empty = weights.indexOf(0);
   if (empty >= 0) throw brokenModel(path, `layer ${empty} has no tensors`);
-  const hasMla = tensors.some((tensor) => /attn_kv_a_mqa\.weight$/.test(tensor.name)) && tensors.some((tensor) => /attn_k_b\.weight$/.test(tensor.name));
+  const hasMla =
+    tensors.some((tensor) => /attn_kv_a_mqa\.weight$/.test(tensor.name)) &&
+    tensors.some((tensor) => /attn_k_b\.weight$/.test(tensor.name));
   const layers: LayerProfile[] = weights.map((weightBytes, index) => ({
     weightBytes,
     activeBytes: Math.round(active[index] ?? weightBytes),
     kvElementsPerToken: hasMla ? mlaElements(keys) : groupedElements(keys, index, embeddingLength),
   }));
-  const name = typeof metadata.general.name === "string" && metadata.general.name !== "" ? metadata.general.name : modelIdOf(path);
+  const name =
+    typeof metadata.general.name === "string" && metadata.general.name !== "" ? metadata.general.name : modelIdOf(path);
   return {
     id: asModelId(modelIdOf(path)),
     contentId: asContentId(contentId),
@@ -79,12 +90,15 @@ interface KeyReader {
 }
 
 function keyReader(metadata: ModelMetadata, path: string): KeyReader {
-  const at = (key: string): unknown => key.split(".").reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], metadata.specific);
-  const number = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null);
+  const at = (key: string): unknown =>
+    key.split(".").reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], metadata.specific);
+  const number = (value: unknown): number | null =>
+    typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
   return {
     whole(key) {
       const value = number(at(key));
-      if (value === null || !Number.isSafeInteger(value)) throw brokenModel(path, `its header has no usable ${metadata.general.architecture}.${key}`);
+      if (value === null || !Number.isSafeInteger(value))
+        throw brokenModel(path, `its header has no usable ${metadata.general.architecture}.${key}`);
       return value;
     },
     optional: (key) => number(at(key)),

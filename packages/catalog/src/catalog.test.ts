@@ -18,7 +18,15 @@ async function copy(name: string): Promise<string> {
 
 test("the demo model's profile accounts for every tensor byte", async () => {
   const { profile } = await readModelFile(DEMO, { signal });
-  expect(profile).toMatchObject({ id: "demo-16l-q8_0", architecture: "llama", quantisation: "Q8_0", contextMax: 1024, vocabularySize: 1280, embeddingLength: 128, hiddenBytes: 512 });
+  expect(profile).toMatchObject({
+    id: "demo-16l-q8_0",
+    architecture: "llama",
+    quantisation: "Q8_0",
+    contextMax: 1024,
+    vocabularySize: 1280,
+    embeddingLength: 128,
+    hiddenBytes: 512,
+  });
   expect(profile.layers).toHaveLength(16);
   // 2 key/value heads of 32, keys and values.
   expect(profile.layers[0]?.kvElementsPerToken).toBe(128);
@@ -62,7 +70,10 @@ test("absurd counts and random damage in the header are refused or read, never w
     for (let hit = 0; hit < 20; hit++) damaged[Math.floor(Math.random() * 45_000)] = Math.floor(Math.random() * 256);
     const path = join(folder, "random.gguf");
     await writeFile(path, damaged);
-    const outcome = await readModelFile(path, { signal }).then(() => "read", (error: unknown) => error);
+    const outcome = await readModelFile(path, { signal }).then(
+      () => "read",
+      (error: unknown) => error,
+    );
     expect(outcome === "read" || outcome instanceof ClusterdError, String(outcome)).toBe(true);
   }
 });

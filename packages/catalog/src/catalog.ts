@@ -46,6 +46,8 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
   async function add(path: string, alias: string | null, signal: AbortSignal): Promise<ModelFile> {
     const file = await readModelFile(path, { signal, cacheDir });
     const known = entries.get(file.profile.contentId);
+    // The same path with another content: the old entry is gone.
+    for (const [id, entry] of entries) if (entry.file.path === file.path && id !== file.profile.contentId) entries.delete(id);
     if (known === undefined) entries.set(file.profile.contentId, { file, aliases: alias === null ? [] : [alias] });
     else if (alias !== null && !known.aliases.includes(alias)) known.aliases.push(alias);
     return entries.get(file.profile.contentId)?.file ?? file;
@@ -82,18 +84,24 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
     async resolve(ref, signal) {
       if (ref.length > REFERENCE_LENGTH_MAX) throw new ClusterdError("usage", "The model's reference is too long.");
       if (ref.startsWith("hf:")) {
-        throw new ClusterdError("unsupported", `Fetching models is not possible yet: ${ref}`, { next: "Fetch the GGUF yourself and give its path." });
+        throw new ClusterdError("unsupported", `Fetching models is not possible yet: ${ref}`, {
+          next: "Fetch the GGUF yourself and give its path.",
+        });
       }
       const byName = known(ref);
-      if (byName !== null) return byName;
+      // Read again, which an unchanged file costs nothing: one that was cut or replaced since must not pass.
+      if (byName !== null) return add(byName.path, null, signal);
       if (!looksLikePath(ref)) {
         const names = [...entries.values()].map(({ file }) => file.profile.id).join(", ");
-        throw new ClusterdError("not_found", `No model is called ${JSON.stringify(ref)} here.`, { next: `Known models: ${names === "" ? "none" : names}. Or give the path of a GGUF file.` });
+        throw new ClusterdError("not_found", `No model is called ${JSON.stringify(ref)} here.`, {
+          next: `Known models: ${names === "" ? "none" : names}. Or give the path of a GGUF file.`,
+        });
       }
       const path = resolve(ref);
       const file = await add(path, null, signal).catch((error: unknown) => {
         const { code, message, next } = asClusterdError(error);
-        if (code === "model_broken" && message.endsWith("there is no such file")) throw new ClusterdError("not_found", `There is no file ${path}.`, { next: "Check the path." });
+        if (code === "model_broken" && message.endsWith("there is no such file"))
+          throw new ClusterdError("not_found", `There is no file ${path}.`, { next: "Check the path." });
         throw new ClusterdError(code, message, { cause: error, ...(next === undefined ? {} : { next }) });
       });
       if (!remembered.includes(file.path)) {

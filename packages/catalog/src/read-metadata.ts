@@ -5,7 +5,12 @@ import { READER_HEAP_MEGABYTES, READER_OUTPUT_BYTES_MAX, READER_TIMEOUT_MS } fro
 
 /** A header's meaning as node-llama-cpp reads it: `specific` is the part under the architecture's name. */
 export interface ModelMetadata {
-  readonly general: { readonly architecture: string; readonly name?: unknown; readonly file_type?: unknown; readonly size_label?: unknown };
+  readonly general: {
+    readonly architecture: string;
+    readonly name?: unknown;
+    readonly file_type?: unknown;
+    readonly size_label?: unknown;
+  };
   readonly specific: Readonly<Record<string, unknown>>;
   readonly tokens: number | null;
 }
@@ -24,7 +29,20 @@ export function readMetadata(path: string, signal: AbortSignal): Promise<ModelMe
           resolve(JSON.parse(stdout) as ModelMetadata);
         } catch (thrown) {
           if (signal.aborted) reject(signal.reason as Error);
-          else reject(brokenModel(path, `its header cannot be read: ${stderr.trim().split("\n").findLast((line) => line.includes("Error")) ?? "the reader failed"}`, undefined, thrown));
+          else
+            reject(
+              brokenModel(
+                path,
+                `its header cannot be read: ${
+                  stderr
+                    .trim()
+                    .split("\n")
+                    .findLast((line) => line.includes("Error")) ?? "the reader failed"
+                }`,
+                undefined,
+                thrown,
+              ),
+            );
         }
       },
     );

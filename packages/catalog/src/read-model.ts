@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, readdir, realpath, rename, stat, unlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, readdir, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { ModelProfile } from "@clusterd/wire";
 import { brokenModel } from "./broken-model.ts";
 import { buildProfile } from "./build-profile.ts";
 import { guardHeader, newContentHash, type GuardedHeader } from "./header-guard.ts";
 import { CACHED_PROFILES_MAX, CACHED_PROFILE_BYTES_MAX } from "./limits.ts";
 import { readMetadata } from "./read-metadata.ts";
-import { checkParts, partName, partPaths } from "./split-parts.ts";
+import { checkParts, partPaths } from "./split-parts.ts";
 
 /** Raised when profiles come out differently for the same file. */
 const PROFILE_VERSION = 1;
@@ -51,7 +51,8 @@ async function firstPart(path: string): Promise<string> {
     throw brokenModel(path, "there is no such file", "check the path", error);
   });
   if (!found.isFile()) throw brokenModel(path, "not a file", "give the path of a GGUF file");
-  return realpath(path).then((real) => (partName(real) === null && partName(path) !== null ? path : real));
+  // The name a link bears is the model's; what it leads to may be a blob's digest.
+  return resolve(path);
 }
 
 async function fingerprint(parts: readonly string[]): Promise<string> {
@@ -78,7 +79,8 @@ async function fromCache(dir: string, key: string): Promise<ModelProfile | null>
 async function intoCache(dir: string, key: string, profile: ModelProfile): Promise<void> {
   await mkdir(dir, { recursive: true });
   const entries = (await readdir(dir)).filter((name) => name.endsWith(".json"));
-  for (const name of entries.slice(0, Math.max(0, entries.length - CACHED_PROFILES_MAX + 1))) await unlink(join(dir, name)).catch(() => undefined);
+  for (const name of entries.slice(0, Math.max(0, entries.length - CACHED_PROFILES_MAX + 1)))
+    await unlink(join(dir, name)).catch(() => undefined);
   const temporary = join(dir, `${key}.${process.pid}.tmp`);
   await writeFile(temporary, JSON.stringify(profile));
   await rename(temporary, join(dir, `${key}.json`));

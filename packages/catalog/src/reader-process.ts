@@ -5,13 +5,16 @@ import { readGgufFileInfo } from "node-llama-cpp";
 const [path] = process.argv.slice(2);
 if (path === undefined) throw new Error("reader-process needs the path of a GGUF file");
 const { metadata } = await readGgufFileInfo(path, { readTensorInfo: false, logWarnings: false, ignoreKeys: [] });
-const { general, tokenizer } = metadata as { general: Record<string, unknown>; tokenizer?: { ggml?: { tokens?: readonly unknown[] } } };
+const { general, tokenizer } = metadata as {
+  general: Record<string, unknown>;
+  tokenizer?: { ggml?: { tokens?: readonly unknown[] } };
+};
 const architecture = String(general["architecture"]);
 const specific = (metadata as unknown as Record<string, unknown>)[architecture] ?? {};
-process.stdout.write(
-  JSON.stringify({
-    general: { architecture, name: general["name"], file_type: general["file_type"], size_label: general["size_label"] },
-    specific,
-    tokens: tokenizer?.ggml?.tokens?.length ?? null,
-  }),
-);
+const facts = {
+  general: { architecture, name: general["name"], file_type: general["file_type"], size_label: general["size_label"] },
+  specific,
+  tokens: tokenizer?.ggml?.tokens?.length ?? null,
+};
+// 64-bit numbers come as BigInt; what a profile needs of them is far below 2^53.
+process.stdout.write(JSON.stringify(facts, (_key, value: unknown) => (typeof value === "bigint" ? Number(value) : value)));

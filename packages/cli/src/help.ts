@@ -20,7 +20,9 @@ export function overview(table: readonly Command[], style: Style): string[] {
 /** `clusterd COMMAND --help`. */
 export function commandHelp(row: Command, style: Style): string[] {
   const words = row.positionals.map(({ name, required, rest }) => (required ? name : `[${name}${rest === true ? " …" : ""}]`));
-  const flags = [...Object.entries(row.flags), ...Object.entries(GLOBAL_FLAGS)].map(([name, flag]) => [flagText(name, flag), flag.summary] as const);
+  const flags = [...Object.entries(row.flags), ...Object.entries(GLOBAL_FLAGS)].map(
+    ([name, flag]) => [flagText(name, flag), flag.summary] as const,
+  );
   const width = Math.max(...flags.map(([text]) => text.length), ...row.positionals.map(({ name }) => name.length));
   return [
     `${row.name}: ${row.summary}`,

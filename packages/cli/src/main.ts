@@ -25,7 +25,15 @@ for (const stream of [process.stdout, process.stderr]) stream.on("error", () => 
 function report(error: ClusterdError, json: boolean): ExitCode {
   const interrupted = abort.signal.aborted;
   terminal.clearProgress();
-  if (json) terminal.printJson({ error: { code: interrupted ? "interrupted" : error.code, message: error.message, next: error.next ?? null, details: error.details ?? null } });
+  if (json)
+    terminal.printJson({
+      error: {
+        code: interrupted ? "interrupted" : error.code,
+        message: error.message,
+        next: error.next ?? null,
+        details: error.details ?? null,
+      },
+    });
   if (interrupted && error.code !== "interrupted") return EXIT.interrupted;
   terminal.say(`${terminal.talkStyle("bad", "error")}: ${printable(error.message)}`);
   if (error.next !== undefined) terminal.say(`${terminal.talkStyle("quiet", "next")}:  ${printable(error.next)}`);

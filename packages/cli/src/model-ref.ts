@@ -13,7 +13,11 @@ export function absoluteRef(ref: string, cwd: string): string {
 /** The id a REF's model has in states and requests, as far as the REF alone tells. */
 export function idOfRef(ref: string): string {
   if (ref.startsWith("hf:")) return ref.slice(3);
-  return /\.gguf$/i.test(ref) ? basename(ref).replace(/\.gguf$/i, "").replace(/-\d{5}-of-\d{5}$/, "") : ref;
+  return /\.gguf$/i.test(ref)
+    ? basename(ref)
+        .replace(/\.gguf$/i, "")
+        .replace(/-\d{5}-of-\d{5}$/, "")
+    : ref;
 }
 
 /** The deployment that a model's id, alias or REF names. A running one is preferred to a failed one. */

@@ -18,7 +18,9 @@ export interface AnswerConfig {
 }
 
 /** Answers what other members ask of this node. */
-export function createAnswerer(config: AnswerConfig): (from: NodeId, request: ControlRequest, signal: AbortSignal) => Promise<ControlAnswers[ControlRequest["type"]]> {
+export function createAnswerer(
+  config: AnswerConfig,
+): (from: NodeId, request: ControlRequest, signal: AbortSignal) => Promise<ControlAnswers[ControlRequest["type"]]> {
   const { store, loop, workers } = config;
   /** HTTP offers by deployment, epoch and member: a member gets one, used for all its requests. */
   const offers = new Map<string, { readonly offer: Offer; readonly epoch: number }>();
@@ -28,7 +30,9 @@ export function createAnswerer(config: AnswerConfig): (from: NodeId, request: Co
     const peerFingerprint = store.state.others.get(from)?.advert.dataPlane.fingerprint;
     if (engine === null || peerFingerprint === undefined) throw new ClusterdError("shards_unreachable", "The engine is not up.");
     for (const [key, { offer, epoch }] of offers) {
-      const gone = !store.state.deployments.has(key.split("/")[0] as DeploymentId) || (key.startsWith(`${deployment}/`) && epoch !== engine.epoch);
+      const gone =
+        !store.state.deployments.has(key.split("/")[0] as DeploymentId) ||
+        (key.startsWith(`${deployment}/`) && epoch !== engine.epoch);
       if (!gone) continue;
       offer[Symbol.dispose]();
       offers.delete(key);
@@ -36,7 +40,12 @@ export function createAnswerer(config: AnswerConfig): (from: NodeId, request: Co
     const key = `${deployment}/${from}`;
     const known = offers.get(key) ?? {
       epoch: engine.epoch,
-      offer: config.dataPlane.offer({ peerFingerprint, target: { host: "127.0.0.1", port: engine.port }, kind: "http", label: deployment }),
+      offer: config.dataPlane.offer({
+        peerFingerprint,
+        target: { host: "127.0.0.1", port: engine.port },
+        kind: "http",
+        label: deployment,
+      }),
     };
     offers.set(key, known);
     return { ticket: known.offer.ticket, apiKey: engine.apiKey };

@@ -34,9 +34,22 @@ export type DaemonEvent =
   | { readonly event: "pending"; readonly code: string; readonly member: NodeId }
   | { readonly event: "admitted"; readonly cluster: string; readonly name: string; readonly by: NodeId }
   | { readonly event: "refused"; readonly code: string; readonly message: string }
-  | { readonly event: "ready"; readonly node: NodeId; readonly name: string; readonly api: string; readonly mesh: readonly string[]; readonly pid: number }
+  | {
+      readonly event: "ready";
+      readonly node: NodeId;
+      readonly name: string;
+      readonly api: string;
+      readonly mesh: readonly string[];
+      readonly pid: number;
+    }
   | { readonly event: "node"; readonly id: NodeId; readonly name: string; readonly state: NodeState }
-  | { readonly event: "deployment"; readonly model: string; readonly state: DeploymentPhase; readonly reason: string | null; readonly progress: number }
+  | {
+      readonly event: "deployment";
+      readonly model: string;
+      readonly state: DeploymentPhase;
+      readonly reason: string | null;
+      readonly progress: number;
+    }
   | { readonly event: "log"; readonly level: "info" | "warn"; readonly message: string }
   | { readonly event: "stopped" };
 

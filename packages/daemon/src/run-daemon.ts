@@ -7,8 +7,28 @@ import { DASHBOARD_DIR } from "@clusterd/dashboard";
 import { describeDevice, refreshFree } from "@clusterd/device";
 import { defaultThreads, ensureEngine } from "@clusterd/engine";
 import { startGateway } from "@clusterd/gateway";
-import { deserializeCredentials, loadCertificate, loadIdentity, parseToken, serializeCredentials, startDataPlane, startMesh, type Mesh, type MeshEvent } from "@clusterd/mesh";
-import { asClusterdError, cleanName, ClusterdError, DEPLOYMENTS_PER_NODE_MAX, NAME_LENGTH_MAX, type ContentId, type DeploymentId, type NodeId, type Placement } from "@clusterd/wire";
+import {
+  deserializeCredentials,
+  loadCertificate,
+  loadIdentity,
+  parseToken,
+  serializeCredentials,
+  startDataPlane,
+  startMesh,
+  type Mesh,
+  type MeshEvent,
+} from "@clusterd/mesh";
+import {
+  asClusterdError,
+  cleanName,
+  ClusterdError,
+  DEPLOYMENTS_PER_NODE_MAX,
+  NAME_LENGTH_MAX,
+  type ContentId,
+  type DeploymentId,
+  type NodeId,
+  type Placement,
+} from "@clusterd/wire";
 import { advertFacts, advertModels } from "./advert-facts.ts";
 import { createAnswerer } from "./answer-request.ts";
 import type { DaemonEvent, DaemonOptions, RunningDaemon } from "./daemon-options.ts";
@@ -77,7 +97,11 @@ export async function runDaemon(options: DaemonOptions): Promise<RunningDaemon> 
 }
 
 /** Everything a node is made of, put together; the stack takes it apart again, last first. */
-async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end: (error: Error | null) => Promise<void>): Promise<void> {
+async function compose(
+  options: DaemonOptions,
+  stack: AsyncDisposableStack,
+  end: (error: Error | null) => Promise<void>,
+): Promise<void> {
   const { signal, onEvent } = options;
   const log = createLogRing();
   const say = (message: string, level: "info" | "warn" = "info"): void => {
@@ -109,7 +133,13 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end:
   const incarnation = await nextIncarnation(paths);
   const apiKey = isLoopback(options.apiHost) ? null : await loadApiKey(paths);
   const listen = options.listen.length > 0 ? options.listen : ["0.0.0.0"];
-  const dataPlane = stack.use(await startDataPlane({ certificate, listen: listen[0] ?? "0.0.0.0", port: options.meshPort === 0 ? 0 : options.meshPort + 1 }));
+  const dataPlane = stack.use(
+    await startDataPlane({
+      certificate,
+      listen: listen[0] ?? "0.0.0.0",
+      port: options.meshPort === 0 ? 0 : options.meshPort + 1,
+    }),
+  );
 
   const name = cleanName(options.name ?? hostname().split(".")[0] ?? "node", NAME_LENGTH_MAX) || "node";
   const engineSummary = { fingerprint: engine.fingerprint, rpcProtocol: engine.rpcProtocol, llamaCpp: engine.llamaCpp };
@@ -149,8 +179,12 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end:
       deviceId: engine.devices[0]?.id ?? null,
       dataPlane,
       memoryBytesLeft(replacing) {
-        const hosted = workers.hosted.filter((stage) => stage.deployment !== replacing).reduce((sum, stage) => sum + stage.memoryBytes, 0);
-        const headed = [...store.state.deployments.values()].filter((deployment) => deployment.phase !== "failed").flatMap((deployment) => deployment.placement.stages);
+        const hosted = workers.hosted
+          .filter((stage) => stage.deployment !== replacing)
+          .reduce((sum, stage) => sum + stage.memoryBytes, 0);
+        const headed = [...store.state.deployments.values()]
+          .filter((deployment) => deployment.phase !== "failed")
+          .flatMap((deployment) => deployment.placement.stages);
         const own = headed.filter((stage) => stage.node === store.state.self).reduce((sum, stage) => sum + stage.memoryBytes, 0);
         return store.state.own.device.memoryBytesBudget - hosted - own;
       },
@@ -158,7 +192,11 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end:
       onEnded(head, deployment, epoch, reason) {
         say(`${reason} (a stage for ${nameOf(head)})`, "warn");
         void theMesh()
-          .request(head, { type: "worker-ended", deployment, epoch, reason }, { signal: AbortSignal.timeout(WORKER_ENDED_MS_MAX) })
+          .request(
+            head,
+            { type: "worker-ended", deployment, epoch, reason },
+            { signal: AbortSignal.timeout(WORKER_ENDED_MS_MAX) },
+          )
           .catch(() => undefined);
       },
       log: (message) => say(message),
@@ -199,7 +237,8 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end:
   function startHere(id: DeploymentId, contentId: ContentId, aliases: readonly string[], placement: Placement): void {
     const file = catalog.byContent(contentId);
     if (file === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
-    if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX) throw new ClusterdError("does_not_fit", `This node heads ${DEPLOYMENTS_PER_NODE_MAX} deployments already.`);
+    if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX)
+      throw new ClusterdError("does_not_fit", `This node heads ${DEPLOYMENTS_PER_NODE_MAX} deployments already.`);
     store.dispatch({ type: "deployment-wanted", deployment: newDeployment(id, file.profile.id, contentId, aliases, placement) });
   }
   function stopHere(id: DeploymentId): boolean {
@@ -287,7 +326,13 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end:
     }),
   );
   stack.use(watchSpeed(store, loop));
-  await writeDaemonRecord(paths.home, { pid: process.pid, api: gateway.url, apiKey, node: identity.id, startedAt: new Date().toISOString() });
+  await writeDaemonRecord(paths.home, {
+    pid: process.pid,
+    api: gateway.url,
+    apiKey,
+    node: identity.id,
+    startedAt: new Date().toISOString(),
+  });
   stack.defer(() => unlink(paths.daemon).catch(() => undefined));
   if (apiKey !== null) say(`the API listens beyond this machine; requests need the key in ${paths.apiKey}`, "warn");
 
@@ -357,7 +402,11 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end:
         onEvent({ event: "refused", code: event.why, message: event.message });
         log.add(`refused: ${event.message}`);
         if (event.why === "cluster-name" || (event.why === "protocol" && store.state.standing.kind === "member")) return;
-        void end(new ClusterdError(event.why === "protocol" ? "protocol_mismatch" : "not_admitted", event.message, { next: refusalHint(event.why) }));
+        void end(
+          new ClusterdError(event.why === "protocol" ? "protocol_mismatch" : "not_admitted", event.message, {
+            next: refusalHint(event.why),
+          }),
+        );
         return;
       case "stranger":
         say(`${event.address}: ${event.message}`, "warn");
@@ -375,7 +424,8 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack, end:
   stack.use(publishChanges(store, running));
   const refresh = setInterval(() => {
     const fresh = refreshFree(store.state.own.device);
-    const changed = Math.abs(fresh.memoryBytesFree - store.state.own.device.memoryBytesFree) > fresh.memoryBytesTotal * REFRESH_SHARE;
+    const changed =
+      Math.abs(fresh.memoryBytesFree - store.state.own.device.memoryBytesFree) > fresh.memoryBytesTotal * REFRESH_SHARE;
     if (changed) store.dispatch({ type: "own", facts: { device: fresh } });
     void workers.stopWhere(({ head, deployment, epoch }) => orphaned(head, deployment, epoch));
   }, REFRESH_MS);

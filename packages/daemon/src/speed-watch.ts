@@ -27,20 +27,28 @@ export function watchSpeed(store: Store, loop: ControlLoop): Disposable {
       if (engine === null) continue;
       const key = `${id}/${engine.epoch}`;
       try {
-        const response = await fetch(`http://127.0.0.1:${engine.port}/metrics`, { headers: { authorization: `Bearer ${engine.apiKey}` }, signal: AbortSignal.timeout(ASK_MS_MAX) });
+        const response = await fetch(`http://127.0.0.1:${engine.port}/metrics`, {
+          headers: { authorization: `Bearer ${engine.apiKey}` },
+          signal: AbortSignal.timeout(ASK_MS_MAX),
+        });
         const now = parseCounters(await response.text());
         if (now === null) continue;
         const last = before.get(key);
         if (last === undefined) before.set(key, now);
         else if (now.tokens - last.tokens >= TOKENS_MIN && now.seconds > last.seconds) {
           before.set(key, now);
-          store.dispatch({ type: "deployment-measured", id, tokensPerSecond: (now.tokens - last.tokens) / (now.seconds - last.seconds) });
+          store.dispatch({
+            type: "deployment-measured",
+            id,
+            tokensPerSecond: (now.tokens - last.tokens) / (now.seconds - last.seconds),
+          });
         }
       } catch {
         // Busy or gone: the control loop knows better.
       }
     }
-    for (const key of before.keys()) if (loop.engineOf(key.split("/")[0] as Parameters<ControlLoop["engineOf"]>[0]) === null) before.delete(key);
+    for (const key of before.keys())
+      if (loop.engineOf(key.split("/")[0] as Parameters<ControlLoop["engineOf"]>[0]) === null) before.delete(key);
   };
   const timer = setInterval(() => void look(), LOOK_MS);
   return { [Symbol.dispose]: () => clearInterval(timer) };

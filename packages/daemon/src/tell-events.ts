@@ -16,8 +16,10 @@ export function tellEvents(store: Store, onEvent: (event: DaemonEvent) => void):
     }
     for (const { id, view } of allDeployments(state)) {
       const weight = view.stages.reduce((sum, stage) => sum + stage.weightBytes, 0);
-      const progress = weight === 0 ? 0 : view.stages.reduce((sum, stage) => sum + stage.progress * stage.weightBytes, 0) / weight;
-      const told = view.state === "loading" ? `loading ${Math.floor(progress * 10)}` : `${view.state} ${view.reason ?? ""} ${view.epoch}`;
+      const progress =
+        weight === 0 ? 0 : view.stages.reduce((sum, stage) => sum + stage.progress * stage.weightBytes, 0) / weight;
+      const told =
+        view.state === "loading" ? `loading ${Math.floor(progress * 10)}` : `${view.state} ${view.reason ?? ""} ${view.epoch}`;
       if (deployments.get(id) === told) continue;
       deployments.set(id, told);
       onEvent({ event: "deployment", model: view.model, state: view.state, reason: view.reason, progress });

@@ -12,5 +12,8 @@ export function chipName(): string {
     }
   }
   const model = cpus()[0]?.model ?? "unknown";
-  return model.replace(/\((R|TM|C)\)/gi, "").replace(/\s+/g, " ").trim();
+  return model
+    .replace(/\((R|TM|C)\)/gi, "")
+    .replace(/\s+/g, " ")
+    .trim();
 }

@@ -10,7 +10,14 @@ import { formatBytes, parseSize } from "./size.ts";
 test("sizes as people write them", () => {
   expect(["8GB", "8 GiB", "500M", "1.5g", "100GB/s", "42"].map(parseSize)).toEqual([8e9, 8 * 1024 ** 3, 5e8, 1.5e9, 1e11, 42]);
   for (const wrong of ["", "GB", "-1GB", "8 parsecs", "1e99", "0"]) expect(() => parseSize(wrong)).toThrow(/not a size/);
-  expect([0, 999, 8.2e9, 671e9, 1e12, 3753248].map(formatBytes)).toEqual(["0 B", "999 B", "8.2 GB", "671 GB", "1.0 TB", "3.8 MB"]);
+  expect([0, 999, 8.2e9, 671e9, 1e12, 3753248].map(formatBytes)).toEqual([
+    "0 B",
+    "999 B",
+    "8.2 GB",
+    "671 GB",
+    "1.0 TB",
+    "3.8 MB",
+  ]);
 });
 
 test("memory by recorded outputs", () => {
@@ -19,7 +26,11 @@ test("memory by recorded outputs", () => {
   expect(withinGroup(memory, "9223372036854771712\n", "5")).toEqual(memory);
   expect(withinGroup(memory, "max\n", "5")).toEqual(memory);
   expect(withinGroup(memory, "1000000", "400000")).toEqual({ totalBytes: 1_000_000, freeBytes: 600_000 });
-  expect(parseVmStat("Mach Virtual Memory Statistics: (page size of 16384 bytes)\nPages free:    100.\nPages inactive:   50.\nPages purgeable:  10.\n")).toBe(160 * 16384);
+  expect(
+    parseVmStat(
+      "Mach Virtual Memory Statistics: (page size of 16384 bytes)\nPages free:    100.\nPages inactive:   50.\nPages purgeable:  10.\n",
+    ),
+  ).toBe(160 * 16384);
 });
 
 test("the budget leaves a reserve and honours a cap", () => {
@@ -39,7 +50,13 @@ test("chips by the table, the longer name first", () => {
 
 test("this machine describes itself, and says where its figures come from", async () => {
   const cacheDir = await mkdtemp(join(tmpdir(), "clusterd-device-"));
-  const base = { memoryCapBytes: null, bandwidthBytesPerSecond: null, accelerators: [], cacheDir, signal: AbortSignal.timeout(20_000) };
+  const base = {
+    memoryCapBytes: null,
+    bandwidthBytesPerSecond: null,
+    accelerators: [],
+    cacheDir,
+    signal: AbortSignal.timeout(20_000),
+  };
   const device = await describeDevice(base);
   expect(device.memoryBytesBudget).toBeGreaterThan(0);
   expect(device.memoryBytesBudget).toBeLessThan(device.memoryBytesTotal);

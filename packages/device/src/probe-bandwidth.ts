@@ -21,13 +21,21 @@ export async function probeBandwidth(chip: string, cacheDir: string, signal: Abo
   }
   const script = fileURLToPath(new URL("./probe-process.ts", import.meta.url));
   const bytesPerSecond = await new Promise<number>((resolve) => {
-    execFile(process.execPath, ["--no-warnings", script], { signal, timeout: PROBE_MS_MAX, killSignal: "SIGKILL" }, (error, stdout) => {
-      const figure = Number(stdout);
-      resolve(error === null && figure > 0 ? figure : FALLBACK_BYTES_PER_SECOND);
-    });
+    execFile(
+      process.execPath,
+      ["--no-warnings", script],
+      { signal, timeout: PROBE_MS_MAX, killSignal: "SIGKILL" },
+      (error, stdout) => {
+        const figure = Number(stdout);
+        resolve(error === null && figure > 0 ? figure : FALLBACK_BYTES_PER_SECOND);
+      },
+    );
   });
   signal.throwIfAborted();
-  await mkdir(cacheDir, { recursive: true });
-  await writeFile(file, JSON.stringify({ chip, bytesPerSecond }));
+  // A failed probe is tried again at the next start.
+  if (bytesPerSecond !== FALLBACK_BYTES_PER_SECOND) {
+    await mkdir(cacheDir, { recursive: true });
+    await writeFile(file, JSON.stringify({ chip, bytesPerSecond }));
+  }
   return bytesPerSecond;
 }

@@ -1,5 +1,14 @@
 import type { Connection, Libp2p } from "@libp2p/interface";
-import { asClusterdError, asNodeId, ClusterdError, parseControlReply, parseControlRequest, type ControlAnswers, type ControlRequest, type NodeId } from "@clusterd/wire";
+import {
+  asClusterdError,
+  asNodeId,
+  ClusterdError,
+  parseControlReply,
+  parseControlRequest,
+  type ControlAnswers,
+  type ControlRequest,
+  type NodeId,
+} from "@clusterd/wire";
 import { openChannel } from "./channel.ts";
 import type { MeshConfig } from "./mesh-config.ts";
 
@@ -9,7 +18,11 @@ const REQUEST_MS_MAX = 5_000;
 const STREAMS_MAX = 64;
 
 /** Answers members' requests; anyone else's stream is cut before a byte of it is read. */
-export async function serveControl(node: Libp2p, isMember: (node: NodeId) => boolean, onRequest: MeshConfig["onRequest"]): Promise<void> {
+export async function serveControl(
+  node: Libp2p,
+  isMember: (node: NodeId) => boolean,
+  onRequest: MeshConfig["onRequest"],
+): Promise<void> {
   await node.handle(
     CONTROL_PROTOCOL,
     async (stream, connection) => {

@@ -1,5 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { bytes, CLUSTER_NODES_MAX, ClusterdError, count, flag, list, NAME_LENGTH_MAX, record, text, type Check, type NodeId } from "@clusterd/wire";
+import {
+  bytes,
+  CLUSTER_NODES_MAX,
+  ClusterdError,
+  count,
+  flag,
+  list,
+  NAME_LENGTH_MAX,
+  record,
+  text,
+  type Check,
+  type NodeId,
+} from "@clusterd/wire";
 
 export const SECRET_BYTES = 32;
 const ID_BYTES = 16;
@@ -48,7 +60,9 @@ export function parseToken(token: string): { readonly id: string; readonly secre
   const trimmed = token.trim();
   const raw = Buffer.from(trimmed.slice(TOKEN_PREFIX.length), "base64url");
   if (!trimmed.startsWith(TOKEN_PREFIX) || raw.length !== ID_BYTES + SECRET_BYTES) {
-    throw new ClusterdError("not_admitted", "This is not a clusterd token.", { next: "Print the token on a member with: clusterd token" });
+    throw new ClusterdError("not_admitted", "This is not a clusterd token.", {
+      next: "Print the token on a member with: clusterd token",
+    });
   }
   return { id: raw.subarray(0, ID_BYTES).toString("hex"), secret: new Uint8Array(raw.subarray(ID_BYTES)) };
 }
@@ -83,7 +97,10 @@ export function mergeCredentials(a: ClusterCredentials, b: ClusterCredentials): 
     if (![winner.secret, ...secrets].some((known) => Buffer.compare(known, secret) === 0)) secrets.push(secret);
   }
   const removed = [...new Set([...a.removed, ...b.removed])].sort().slice(-KNOWN_MAX);
-  const members = [...new Set([...a.members, ...b.members])].filter((member) => !removed.includes(member)).sort().slice(-KNOWN_MAX);
+  const members = [...new Set([...a.members, ...b.members])]
+    .filter((member) => !removed.includes(member))
+    .sort()
+    .slice(-KNOWN_MAX);
   return { ...winner, previousSecrets: secrets.slice(0, PREVIOUS_SECRETS_MAX), removed, members };
 }
 
@@ -111,7 +128,11 @@ export function parseCredentials(value: unknown): ClusterCredentials {
 /** Credentials as they are kept in a file. */
 export function serializeCredentials(credentials: ClusterCredentials): string {
   const encode = (secret: Uint8Array): string => Buffer.from(secret).toString("base64url");
-  return JSON.stringify({ ...credentials, secret: encode(credentials.secret), previousSecrets: credentials.previousSecrets.map(encode) }, null, 2);
+  return JSON.stringify(
+    { ...credentials, secret: encode(credentials.secret), previousSecrets: credentials.previousSecrets.map(encode) },
+    null,
+    2,
+  );
 }
 
 /** The reverse; throws `home_unusable` for a damaged file. */

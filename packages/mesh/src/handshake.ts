@@ -1,8 +1,29 @@
 import { randomBytes } from "node:crypto";
-import { bytes, ClusterdError, CLUSTER_NODES_MAX, flag, list, NAME_LENGTH_MAX, nullable, oneOf, record, text, type NodeId } from "@clusterd/wire";
+import {
+  bytes,
+  ClusterdError,
+  CLUSTER_NODES_MAX,
+  flag,
+  list,
+  NAME_LENGTH_MAX,
+  nullable,
+  oneOf,
+  record,
+  text,
+  type NodeId,
+} from "@clusterd/wire";
 import type { Channel } from "./channel.ts";
 import { parseCredentials, type ClusterCredentials } from "./credentials.ts";
-import { approvalCode, clusterTag, commitment, matchingSecret, NONCE_BYTES, proofOf, sameBytes, type Transcript } from "./proof.ts";
+import {
+  approvalCode,
+  clusterTag,
+  commitment,
+  matchingSecret,
+  NONCE_BYTES,
+  proofOf,
+  sameBytes,
+  type Transcript,
+} from "./proof.ts";
 
 /** Version of what nodes say to each other before they know each other. */
 const PROTOCOL = 1;
@@ -51,7 +72,19 @@ export type Outcome =
 const version = oneOf<"1">(String(PROTOCOL) as "1");
 const digest = bytes(32);
 const helloCheck = record({ clusterd: version, nonce: bytes(NONCE_BYTES), commit: nullable(digest), member: flag, token: flag });
-const tagCheck = record({ tag: nullable(digest), proofs: list(digest, SECRETS_MAX), asks: nullable(record({ reveal: bytes(NONCE_BYTES), name: text(NAME_LENGTH_MAX), version: text(NAME_LENGTH_MAX), rpcProtocol: text(32), cluster: nullable(text(NAME_LENGTH_MAX)) })) });
+const tagCheck = record({
+  tag: nullable(digest),
+  proofs: list(digest, SECRETS_MAX),
+  asks: nullable(
+    record({
+      reveal: bytes(NONCE_BYTES),
+      name: text(NAME_LENGTH_MAX),
+      version: text(NAME_LENGTH_MAX),
+      rpcProtocol: text(32),
+      cluster: nullable(text(NAME_LENGTH_MAX)),
+    }),
+  ),
+});
 const addresses = list(text(256), ADDRESSES_MAX);
 const factsCheck = record({
   version: text(NAME_LENGTH_MAX),
@@ -69,7 +102,11 @@ const answerCheck = record({
 });
 
 const secretsOf = (own: OwnSide): readonly Uint8Array[] =>
-  own.credentials !== null ? [own.credentials.secret, ...own.credentials.previousSecrets] : own.token === null ? [] : [own.token.secret];
+  own.credentials !== null
+    ? [own.credentials.secret, ...own.credentials.previousSecrets]
+    : own.token === null
+      ? []
+      : [own.token.secret];
 const idOf = (own: OwnSide): string | null => own.credentials?.id ?? own.token?.id ?? null;
 
 /** Both versions, named, where two engines cannot work together; null where they can. */
@@ -83,7 +120,13 @@ export async function handshakeAsDialer(channel: Channel, own: OwnSide, peer: No
   const signal = AbortSignal.timeout(HANDSHAKE_MS_MAX);
   const nonce = new Uint8Array(randomBytes(NONCE_BYTES));
   const reveal = new Uint8Array(randomBytes(NONCE_BYTES));
-  channel.send({ clusterd: String(PROTOCOL), nonce, commit: commitment(reveal), member: own.credentials !== null, token: own.token !== null });
+  channel.send({
+    clusterd: String(PROTOCOL),
+    nonce,
+    commit: commitment(reveal),
+    member: own.credentials !== null,
+    token: own.token !== null,
+  });
   const hello = helloCheck(await channel.receive(signal), "hello");
   const transcript: Transcript = { dialer: own.self, listener: peer, dialerNonce: nonce, listenerNonce: hello.nonce };
   const id = idOf(own);
@@ -92,7 +135,10 @@ export async function handshakeAsDialer(channel: Channel, own: OwnSide, peer: No
   channel.send({
     tag: id === null ? null : clusterTag(id, "dialer", transcript),
     proofs: secretsOf(own).map((secret) => proofOf(secret, "dialer", transcript)),
-    asks: id === null ? { reveal, name: own.name, version: own.version, rpcProtocol: own.rpcProtocol, cluster: own.clusterName } : null,
+    asks:
+      id === null
+        ? { reveal, name: own.name, version: own.version, rpcProtocol: own.rpcProtocol, cluster: own.clusterName }
+        : null,
   });
   const answer = answerCheck(await channel.receive(signal), "answer");
   if (answer.refused !== null) return { kind: "refused", why: answer.refused, message: answer.message ?? "" };
@@ -144,11 +190,26 @@ export async function handshakeAsListener(channel: Channel, own: OwnSide, peer: 
   return { kind: "member", facts, viaOldSecret: matched > 0 };
 }
 
-type Question = { readonly reveal: Uint8Array; readonly name: string; readonly version: string; readonly rpcProtocol: string; readonly cluster: string | null };
+type Question = {
+  readonly reveal: Uint8Array;
+  readonly name: string;
+  readonly version: string;
+  readonly rpcProtocol: string;
+  readonly cluster: string | null;
+};
 
-function hearQuestion(channel: Channel, own: OwnSide, peer: NodeId, asks: Question, commit: Uint8Array | null, nonce: Uint8Array, refuse: (why: Refused, message: string) => Outcome): Outcome {
+function hearQuestion(
+  channel: Channel,
+  own: OwnSide,
+  peer: NodeId,
+  asks: Question,
+  commit: Uint8Array | null,
+  nonce: Uint8Array,
+  refuse: (why: Refused, message: string) => Outcome,
+): Outcome {
   if (own.credentials === null) return refuse("not-member", "This node is not a member itself.");
-  if (commit === null || !sameBytes(commit, commitment(asks.reveal))) throw new ClusterdError("invalid_request", "The commitment does not fit.");
+  if (commit === null || !sameBytes(commit, commitment(asks.reveal)))
+    throw new ClusterdError("invalid_request", "The commitment does not fit.");
   // A joiner that named its cluster learns only that this is another one.
   if (asks.cluster !== null && asks.cluster !== own.credentials.name) return refuse("cluster-name", "This is another cluster.");
   const mismatch = protocolMismatch(own, asks.rpcProtocol, asks.name);

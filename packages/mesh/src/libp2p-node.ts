@@ -28,14 +28,27 @@ export async function createNode(config: MeshConfig): Promise<Libp2p> {
       services: { identify: identify() },
       // Every session has its own heartbeat.
       connectionMonitor: { enabled: false },
-      connectionManager: { maxConnections: CLUSTER_NODES_MAX * 3, maxParallelDials: PARALLEL_DIALS_MAX, dialTimeout: DIAL_MS_MAX, reconnectRetries: 0, inboundConnectionThreshold: 50 },
+      connectionManager: {
+        maxConnections: CLUSTER_NODES_MAX * 3,
+        maxParallelDials: PARALLEL_DIALS_MAX,
+        dialTimeout: DIAL_MS_MAX,
+        reconnectRetries: 0,
+        inboundConnectionThreshold: 50,
+      },
     });
   } catch (error) {
-    if (/EADDRINUSE|address already in use/i.test(String(error instanceof AggregateError ? error.errors : error)) || config.port !== 0) {
-      throw new ClusterdError("port_in_use", `The mesh port ${config.port} (TCP) cannot be listened on: ${error instanceof Error ? error.message : String(error)}`, {
-        next: "Stop what uses it, or choose another with --mesh-port P (0 for any).",
-        cause: error,
-      });
+    if (
+      /EADDRINUSE|address already in use/i.test(String(error instanceof AggregateError ? error.errors : error)) ||
+      config.port !== 0
+    ) {
+      throw new ClusterdError(
+        "port_in_use",
+        `The mesh port ${config.port} (TCP) cannot be listened on: ${error instanceof Error ? error.message : String(error)}`,
+        {
+          next: "Stop what uses it, or choose another with --mesh-port P (0 for any).",
+          cause: error,
+        },
+      );
     }
     throw error;
   }

@@ -31,6 +31,11 @@ export function judged(table: MemberTable, nowMs: number, stalledMs: number): Me
 }
 
 /** Whose state differs between two tables. */
-export function changes(before: MemberTable, after: MemberTable): readonly { readonly node: NodeId; readonly state: NodeState }[] {
-  return [...after].filter(([node, { state }]) => before.get(node)?.state !== state).map(([node, { state }]) => ({ node, state }));
+export function changes(
+  before: MemberTable,
+  after: MemberTable,
+): readonly { readonly node: NodeId; readonly state: NodeState }[] {
+  return [...after]
+    .filter(([node, { state }]) => before.get(node)?.state !== state)
+    .map(([node, { state }]) => ({ node, state }));
 }

@@ -61,7 +61,8 @@ async function start(name: string, options: Partial<MeshConfig> = {}): Promise<N
   });
 }
 const at = (node: Node): string => node.mesh.addresses()[0] ?? "";
-const member = async (node: Node): Promise<void> => expect.poll(() => node.mesh.standing().kind, { timeout: 8000 }).toBe("member");
+const member = async (node: Node): Promise<void> =>
+  expect.poll(() => node.mesh.standing().kind, { timeout: 8000 }).toBe("member");
 const pending = async (node: Node): Promise<string> => {
   await expect.poll(() => node.mesh.standing().kind, { timeout: 8000 }).toBe("pending");
   const standing = node.mesh.standing();
@@ -74,7 +75,16 @@ const facts = (name: string): AdvertFacts => ({
   name,
   version: "0.1.0",
   draining: false,
-  device: { platform: "linux-x64", chip: "x", memoryBytesTotal: 1, memoryBytesFree: 1, memoryBytesBudget: 1, bandwidthBytesPerSecond: 1, bandwidthSource: "probe", accelerators: [] },
+  device: {
+    platform: "linux-x64",
+    chip: "x",
+    memoryBytesTotal: 1,
+    memoryBytesFree: 1,
+    memoryBytesBudget: 1,
+    bandwidthBytesPerSecond: 1,
+    bandwidthSource: "probe",
+    accelerators: [],
+  },
   links: [],
   engine: { fingerprint: "f", rpcProtocol: "7.0.0", llamaCpp: "v0.5.0" },
   models: [],
@@ -82,7 +92,8 @@ const facts = (name: string): AdvertFacts => ({
   pending: [],
   dataPlane: { port: 1, fingerprint: "ab" },
 });
-const advertsOf = (node: Node, from: Node): Advert[] => node.events.flatMap((event) => (event.type === "advert" && event.advert.node === from.mesh.self ? [event.advert] : []));
+const advertsOf = (node: Node, from: Node): Advert[] =>
+  node.events.flatMap((event) => (event.type === "advert" && event.advert.node === from.mesh.self ? [event.advert] : []));
 
 test("a lone node founds a cluster; a token admits at once; adverts and requests pass", async () => {
   const first = await start("a", { clusterName: "lab" });
@@ -96,7 +107,9 @@ test("a lone node founds a cluster; a token admits at once; adverts and requests
   await expect.poll(() => advertsOf(first, second).length).toBe(1);
   second.mesh.publish(facts("b2"));
   await expect.poll(() => advertsOf(first, second).at(-1)?.name).toBe("b2");
-  expect(await first.mesh.request(second.mesh.self, { type: "drain", on: true }, { signal: AbortSignal.timeout(5000) })).toEqual({ draining: true });
+  expect(await first.mesh.request(second.mesh.self, { type: "drain", on: true }, { signal: AbortSignal.timeout(5000) })).toEqual({
+    draining: true,
+  });
   expect(second.requests[0]?.from).toBe(first.mesh.self);
   await expect.poll(() => first.events.some((event) => event.type === "link"), { timeout: 8000 }).toBe(true);
 });
@@ -123,7 +136,9 @@ test("a stranger without the secret reaches nothing that a member reaches", asyn
   const wrong = formatToken({ id: first.credentials().id, secret: new Uint8Array(32) });
   const stranger = await start("g", { token: wrong, peers: [at(first)] });
   await expect.poll(() => stranger.events.find((event) => event.type === "refused")?.why, { timeout: 8000 }).toBe("token-wrong");
-  await expect(stranger.mesh.request(first.mesh.self, { type: "drain", on: true }, { signal: AbortSignal.timeout(2000) })).rejects.toThrow();
+  await expect(
+    stranger.mesh.request(first.mesh.self, { type: "drain", on: true }, { signal: AbortSignal.timeout(2000) }),
+  ).rejects.toThrow();
   expect(first.mesh.members()).toEqual([]);
   expect(first.requests).toEqual([]);
   const other = await start("h", { credentials: elsewhere.credentials(), peers: [at(first)] });
@@ -145,7 +160,9 @@ test("a node with another engine is refused with both versions named", async () 
   const first = await start("l");
   await member(first);
   const old = await start("m", { token: formatToken(first.credentials()), peers: [at(first)], rpcProtocol: "6.1.0" });
-  await expect.poll(() => old.events.find((event) => event.type === "refused")?.message, { timeout: 8000 }).toMatch(/7\.0\.0.*6\.1\.0/);
+  await expect
+    .poll(() => old.events.find((event) => event.type === "refused")?.message, { timeout: 8000 })
+    .toMatch(/7\.0\.0.*6\.1\.0/);
   expect(first.mesh.members()).toEqual([]);
 });
 
@@ -157,7 +174,11 @@ test("four nodes that know one address become a full mesh; a goodbye is heard at
   await connected([first, ...others]);
   const leaver = others[2] as Node;
   await leaver.mesh[Symbol.asyncDispose]();
-  await expect.poll(() => first.events.findLast((event) => event.type === "node-state" && event.node === leaver.mesh.self), { timeout: 4000 }).toMatchObject({ state: "left" });
+  await expect
+    .poll(() => first.events.findLast((event) => event.type === "node-state" && event.node === leaver.mesh.self), {
+      timeout: 4000,
+    })
+    .toMatchObject({ state: "left" });
 });
 
 test("a removed node is told, forgets, and its old token is worth nothing; members that were away come back", async () => {

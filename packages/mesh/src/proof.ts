@@ -44,7 +44,11 @@ export function commitment(reveal: Uint8Array): Uint8Array {
 
 /** The six digits that both screens show: over both ids and what both contributed. */
 export function approvalCode(asker: NodeId, member: NodeId, reveal: Uint8Array, memberNonce: Uint8Array): string {
-  const digest = createHash("sha256").update(`clusterd 1 code\0${asker}\0${member}\0`).update(reveal).update(memberNonce).digest();
+  const digest = createHash("sha256")
+    .update(`clusterd 1 code\0${asker}\0${member}\0`)
+    .update(reveal)
+    .update(memberNonce)
+    .digest();
   const digits = String(digest.readUInt32BE(0) % 1_000_000).padStart(6, "0");
   return `${digits.slice(0, 3)}-${digits.slice(3)}`;
 }

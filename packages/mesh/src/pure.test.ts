@@ -1,17 +1,32 @@
 import { fc, test } from "@fast-check/vitest";
 import { expect } from "vitest";
 import { asNodeId } from "@clusterd/wire";
-import { deserializeCredentials, formatToken, foundCluster, mergeCredentials, parseToken, rotated, sameCredentials, serializeCredentials, withMember } from "./credentials.ts";
+import {
+  deserializeCredentials,
+  formatToken,
+  foundCluster,
+  mergeCredentials,
+  parseToken,
+  rotated,
+  sameCredentials,
+  serializeCredentials,
+  withMember,
+} from "./credentials.ts";
 import { changes, departed, heard, judged, LEFT_MS, SUSPECT_MS, type MemberTable } from "./member-table.ts";
 import { approvalCode, commitment, matchingSecret, proofOf } from "./proof.ts";
 
-const [a, b, c] = ["a", "b", "c"].map(asNodeId) as [ReturnType<typeof asNodeId>, ReturnType<typeof asNodeId>, ReturnType<typeof asNodeId>];
+const [a, b, c] = ["a", "b", "c"].map(asNodeId) as [
+  ReturnType<typeof asNodeId>,
+  ReturnType<typeof asNodeId>,
+  ReturnType<typeof asNodeId>,
+];
 const nonce = fc.uint8Array({ minLength: 32, maxLength: 32 });
 
 test("a token gives back id and secret; anything else is refused", () => {
   const cluster = foundCluster("home", false, a);
   expect(parseToken(` ${formatToken(cluster)}\n`)).toEqual({ id: cluster.id, secret: cluster.secret });
-  for (const wrong of ["", "clusterd-", "clusterd-AAAA", formatToken(cluster).slice(0, -4)]) expect(() => parseToken(wrong)).toThrow(/not a clusterd token/);
+  for (const wrong of ["", "clusterd-", "clusterd-AAAA", formatToken(cluster).slice(0, -4)])
+    expect(() => parseToken(wrong)).toThrow(/not a clusterd token/);
 });
 
 test("credentials survive their file", () => {
@@ -30,13 +45,18 @@ test("two rotations at once converge, whoever merges, and removals of both count
   expect(one.previousSecrets.some((secret) => Buffer.compare(secret, cluster.secret) === 0)).toBe(true);
 });
 
-test.prop([nonce, nonce, nonce, nonce])("a proof is good for its secret, its side and its connection only", (secret, otherSecret, dialerNonce, listenerNonce) => {
-  const transcript = { dialer: a, listener: b, dialerNonce, listenerNonce };
-  const proof = proofOf(secret, "dialer", transcript);
-  expect(matchingSecret(proof, [otherSecret, secret], "dialer", transcript)).toBe(Buffer.compare(secret, otherSecret) === 0 ? 0 : 1);
-  expect(matchingSecret(proof, [secret], "listener", transcript)).toBe(-1);
-  expect(matchingSecret(proof, [secret], "dialer", { ...transcript, dialer: c })).toBe(-1);
-});
+test.prop([nonce, nonce, nonce, nonce])(
+  "a proof is good for its secret, its side and its connection only",
+  (secret, otherSecret, dialerNonce, listenerNonce) => {
+    const transcript = { dialer: a, listener: b, dialerNonce, listenerNonce };
+    const proof = proofOf(secret, "dialer", transcript);
+    expect(matchingSecret(proof, [otherSecret, secret], "dialer", transcript)).toBe(
+      Buffer.compare(secret, otherSecret) === 0 ? 0 : 1,
+    );
+    expect(matchingSecret(proof, [secret], "listener", transcript)).toBe(-1);
+    expect(matchingSecret(proof, [secret], "dialer", { ...transcript, dialer: c })).toBe(-1);
+  },
+);
 
 test.prop([nonce, nonce])("the code is six digits and depends on both", (reveal, memberNonce) => {
   expect(approvalCode(a, b, reveal, memberNonce)).toMatch(/^\d{3}-\d{3}$/);

@@ -1,7 +1,24 @@
 import type { Connection } from "@libp2p/interface";
-import { ClusterdError, count, oneOf, parseAdvert, record, type Advert, type NodeId } from "@clusterd/wire";
+import {
+  CLUSTER_NODES_MAX,
+  ClusterdError,
+  count,
+  list,
+  oneOf,
+  parseAdvert,
+  record,
+  text,
+  type Advert,
+  type NodeId,
+} from "@clusterd/wire";
 import type { Channel } from "./channel.ts";
 import { parseCredentials, type ClusterCredentials } from "./credentials.ts";
+
+/** Where a member can be reached. */
+export interface PeerAddresses {
+  readonly node: NodeId;
+  readonly addresses: readonly string[];
+}
 
 /** A stream between two members: adverts, heartbeats and news of the cluster. */
 export interface Session {
@@ -11,6 +28,8 @@ export interface Session {
   sendAdvert(advert: Advert): void;
   beat(advert: Advert | null): void;
   sendCredentials(credentials: ClusterCredentials): void;
+  /** Tells where other members can be reached. */
+  sendPeers(peers: readonly PeerAddresses[]): void;
   sayRemoved(): void;
   sayGoodbye(): void;
 }
@@ -22,12 +41,14 @@ export interface SessionEvents {
   isNews(incarnation: number, sequence: number): boolean;
   wanted(): void;
   credentials(credentials: ClusterCredentials): void;
+  peers(peers: readonly PeerAddresses[]): void;
   removed(): void;
   goodbye(): void;
   rtt(ms: number): void;
 }
 
-const kind = record({ type: oneOf("advert", "beat", "pong", "want", "credentials", "removed", "bye") });
+const kind = record({ type: oneOf("advert", "beat", "pong", "want", "credentials", "peers", "removed", "bye") });
+const peers = list(record({ node: text<NodeId>(128), addresses: list(text(256), 16) }), CLUSTER_NODES_MAX);
 const beat = record({ incarnation: count(), sequence: count(), ping: count() });
 
 export function openSession(peer: NodeId, connection: Connection, channel: Channel): Session {
@@ -40,8 +61,15 @@ export function openSession(peer: NodeId, connection: Connection, channel: Chann
     connection,
     channel,
     sendAdvert: (advert) => send({ type: "advert", advert }),
-    beat: (advert) => send({ type: "beat", incarnation: advert?.incarnation ?? 0, sequence: advert?.sequence ?? 0, ping: Math.round(performance.now() * 1000) }),
+    beat: (advert) =>
+      send({
+        type: "beat",
+        incarnation: advert?.incarnation ?? 0,
+        sequence: advert?.sequence ?? 0,
+        ping: Math.round(performance.now() * 1000),
+      }),
     sendCredentials: (credentials) => send({ type: "credentials", credentials }),
+    sendPeers: (known) => send({ type: "peers", peers: known }),
     sayRemoved: () => send({ type: "removed" }),
     sayGoodbye: () => send({ type: "bye" }),
   };
@@ -70,6 +98,7 @@ export async function runSession(session: Session, events: SessionEvents): Promi
     }
     if (type === "want") events.wanted();
     if (type === "credentials") events.credentials(parseCredentials((message as { credentials?: unknown }).credentials));
+    if (type === "peers") events.peers(peers((message as { peers?: unknown }).peers, "peers"));
     if (type === "advert") {
       const advert = parseAdvert((message as { advert?: unknown }).advert);
       if (advert.node !== peer) throw new ClusterdError("invalid_request", "A node sent an advert in another's name.");

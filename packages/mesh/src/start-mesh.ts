@@ -4,7 +4,16 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { asNodeId, cleanName, ClusterdError, isNewer, NAME_LENGTH_MAX, type Advert, type NodeId } from "@clusterd/wire";
 import { openChannel, type Channel } from "./channel.ts";
 import { askMember, serveControl } from "./control-channel.ts";
-import { foundCluster, mergeCredentials, parseCredentials, parseToken, rotated, sameCredentials, withMember, type ClusterCredentials } from "./credentials.ts";
+import {
+  foundCluster,
+  mergeCredentials,
+  parseCredentials,
+  parseToken,
+  rotated,
+  sameCredentials,
+  withMember,
+  type ClusterCredentials,
+} from "./credentials.ts";
 import { createDialBook } from "./dial-book.ts";
 import { handshakeAsDialer, handshakeAsListener, type Outcome, type OwnSide } from "./handshake.ts";
 import { createNode } from "./libp2p-node.ts";
@@ -110,7 +119,8 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
 
   function drop(peer: NodeId): void {
     for (const session of sessions.get(peer) ?? []) session.channel.close();
-    for (const connection of node.getConnections(peerIdFromString(peer))) connection.close().catch(() => connection.abort(new Error("dropped")));
+    for (const connection of node.getConnections(peerIdFromString(peer)))
+      connection.close().catch(() => connection.abort(new Error("dropped")));
   }
 
   function strike(peer: NodeId): void {
@@ -147,7 +157,9 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
       // As it is now: what this node becomes meanwhile must not mix into a handshake under way.
       const side: OwnSide = { ...ownSide };
       awaitOutcome();
-      const outcome = dialled ? await handshakeAsDialer(channel, side, peer, mayAsk) : await handshakeAsListener(channel, side, peer);
+      const outcome = dialled
+        ? await handshakeAsDialer(channel, side, peer, mayAsk)
+        : await handshakeAsListener(channel, side, peer);
       await follow(outcome, channel, connection, peer, dialled);
     } catch (error) {
       if (error instanceof ClusterdError && error.code === "invalid_request") strike(peer);
@@ -157,7 +169,13 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     }
   }
 
-  async function follow(outcome: Outcome, channel: Channel, connection: Connection, peer: NodeId, dialled: boolean): Promise<void> {
+  async function follow(
+    outcome: Outcome,
+    channel: Channel,
+    connection: Connection,
+    peer: NodeId,
+    dialled: boolean,
+  ): Promise<void> {
     switch (outcome.kind) {
       case "member": {
         book.learn(peer, outcome.facts.addresses);
@@ -180,7 +198,14 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
         await awaitApproval(outcome.code, channel, connection, peer);
         return;
       case "asks": {
-        const entry = { code: outcome.code, node: peer, name: cleanName(outcome.name, NAME_LENGTH_MAX), address: ipOf(connection), version: cleanName(outcome.version, NAME_LENGTH_MAX), askedNode: self };
+        const entry = {
+          code: outcome.code,
+          node: peer,
+          name: cleanName(outcome.name, NAME_LENGTH_MAX),
+          address: ipOf(connection),
+          version: cleanName(outcome.version, NAME_LENGTH_MAX),
+          askedNode: self,
+        };
         if (credentials?.open === true) {
           channel.send({ approved: withMember(credentials, peer) });
           await adopt(withMember(credentials, peer), peer);
@@ -191,7 +216,8 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
       case "refused":
         // Whom this node turns away is no news to its own user, but a wrong engine is; nor is another who looks as well.
         if (outcome.why === "not-member") return;
-        if (outcome.why === "protocol" || (dialled && credentials === null)) on({ type: "refused", why: outcome.why, message: outcome.message });
+        if (outcome.why === "protocol" || (dialled && credentials === null))
+          on({ type: "refused", why: outcome.why, message: outcome.message });
         else if (outcome.why === "removed" && dialled) await forget("removed", outcome.message);
         book.stranger(peer, performance.now());
         return;
@@ -234,7 +260,12 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     book.succeeded(peer);
     book.learn(peer, [connectionAddress(session.connection)]);
     sign(peer);
-    if (list.length === 0) on({ type: "connected", node: peer });
+    if (list.length === 0) {
+      on({ type: "connected", node: peer });
+      // Two that join at once learn of each other through whom they joined.
+      const where = { node: peer, addresses: book.addressesOf(peer).slice(0, 8) };
+      for (const others of sessions.values()) if (others[0]?.peer !== peer) others[0]?.sendPeers([where]);
+    }
     if (own !== null) session.sendAdvert(own);
     session.beat(own);
     let leftByWord = false;
@@ -254,6 +285,13 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
         },
         wanted: () => own !== null && session.sendAdvert(own),
         credentials: (next) => void adopt(next, peer),
+        peers(known) {
+          for (const other of known) {
+            if (other.node === self || sessions.has(other.node)) continue;
+            book.learn(other.node, other.addresses);
+            book.soon(other.node);
+          }
+        },
         removed: () => void forget("removed", "This node was removed from the cluster."),
         goodbye: () => (leftByWord = true),
         rtt(ms) {
@@ -288,7 +326,11 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
 
   async function open(connection: Connection): Promise<void> {
     try {
-      await meet(await connection.newStream(SESSION_PROTOCOL, { signal: AbortSignal.timeout(OPEN_STREAM_MS_MAX) }), connection, true);
+      await meet(
+        await connection.newStream(SESSION_PROTOCOL, { signal: AbortSignal.timeout(OPEN_STREAM_MS_MAX) }),
+        connection,
+        true,
+      );
     } catch {
       // Gone again: the next tick dials once more.
     }
@@ -316,13 +358,25 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
       const target = multiaddr(address);
       const [, named] = /\/p2p\/([^/]+)/.exec(address) ?? [];
       const key = asNodeId(named ?? address);
-      const connected = named !== undefined ? sessions.has(key) : node.getConnections().some((connection) => sessions.has(asNodeId(connection.remotePeer.toString())) && connection.remoteAddr.toString().startsWith(address));
+      const connected =
+        named !== undefined
+          ? sessions.has(key)
+          : node
+              .getConnections()
+              .some(
+                (connection) =>
+                  sessions.has(asNodeId(connection.remotePeer.toString())) &&
+                  connection.remoteAddr.toString().startsWith(address),
+              );
       if (connected || standing.kind === "pending" || !book.tryNow(key, performance.now())) continue;
       void dial(target);
     }
   }
 
-  await node.handle(SESSION_PROTOCOL, (stream, connection) => meet(stream, connection, false), { maxInboundStreams: 8, maxOutboundStreams: 8 });
+  await node.handle(SESSION_PROTOCOL, (stream, connection) => meet(stream, connection, false), {
+    maxInboundStreams: 8,
+    maxOutboundStreams: 8,
+  });
   await serveControl(node, (peer) => sessions.has(peer), config.onRequest);
   node.addEventListener("peer:discovery", (event) => {
     const peer = asNodeId(event.detail.id.toString());
@@ -334,7 +388,8 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     const connection = event.detail;
     setTimeout(() => {
       const peer = asNodeId(connection.remotePeer.toString());
-      const waits = room.entries.some((entry) => entry.node === peer) || (standing.kind === "pending" && standing.member === peer);
+      const waits =
+        room.entries.some((entry) => entry.node === peer) || (standing.kind === "pending" && standing.member === peer);
       if (connection.status !== "open" || sessions.has(peer) || waits) return;
       stranger(connection, "a connection that proved nothing was closed");
       connection.close().catch(() => connection.abort(new Error("stranger")));
@@ -352,7 +407,8 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     retable(judged(table, nowMs, stalledMs > STALL_MS_MIN ? stalledMs : 0));
     for (const member of credentials?.members ?? []) if (book.addressesOf(member).length > 0) reach(member);
     reachStatic();
-    const alone = credentials === null && token === null && config.peers.length === 0 && standing.kind === "looking" && asking === null;
+    const alone =
+      credentials === null && token === null && config.peers.length === 0 && standing.kind === "looking" && asking === null;
     if (alone && nowMs >= foundAtMs) void found();
   }, TICK_MS);
   const heartbeat = setInterval(() => {
@@ -375,7 +431,13 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     standing: () => standing,
     members: () => [...sessions.keys()],
     publish(facts) {
-      own = { ...facts, node: self, addresses: listening().slice(0, 16), incarnation: config.incarnation, sequence: (own?.sequence ?? 0) + 1 };
+      own = {
+        ...facts,
+        node: self,
+        addresses: listening().slice(0, 16),
+        incarnation: config.incarnation,
+        sequence: (own?.sequence ?? 0) + 1,
+      };
       for (const list of sessions.values()) list[0]?.sendAdvert(own);
     },
     async request(to, request, options) {

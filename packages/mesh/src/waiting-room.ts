@@ -32,7 +32,10 @@ export function createWaitingRoom(onChange: (entries: readonly PendingView[]) =>
     find(code) {
       const digits = code.replace(/\D/g, "");
       const found = [...waiting.values()].find(({ entry }) => entry.code.replace("-", "") === digits);
-      if (found === undefined) throw new ClusterdError("not_found", `Nobody waits with the code ${JSON.stringify(code)}.`, { next: "See who waits with: clusterd pending" });
+      if (found === undefined)
+        throw new ClusterdError("not_found", `Nobody waits with the code ${JSON.stringify(code)}.`, {
+          next: "See who waits with: clusterd pending",
+        });
       return {
         entry: found.entry,
         admit(credentials) {

@@ -5,13 +5,23 @@ import { bySpeed, capacity, pipelineOrder, price, type Priced } from "./layout.t
 const BISECTIONS = 60;
 
 /** The placement whose slowest stage is fastest: what many streams at once run into. Null where nothing fits. */
-export function planThroughput(cost: CostModel, nodes: readonly PlannerNode[], heads: readonly PlannerNode[], links: LinkTable): Priced | null {
+export function planThroughput(
+  cost: CostModel,
+  nodes: readonly PlannerNode[],
+  heads: readonly PlannerNode[],
+  links: LinkTable,
+): Priced | null {
   let best: { priced: Priced; slowest: number } | null = null;
   for (const head of heads) {
     const priced = balanceFor(cost, [...nodes].sort(bySpeed), head, links);
     if (priced === null) continue;
     const slowest = Math.max(...priced.stages.map((stage) => stage.computeMs + stage.hopMs));
-    if (best === null || slowest < best.slowest - 1e-12 || (Math.abs(slowest - best.slowest) <= 1e-12 && head.name < best.priced.layout.head.name)) best = { priced, slowest };
+    if (
+      best === null ||
+      slowest < best.slowest - 1e-12 ||
+      (Math.abs(slowest - best.slowest) <= 1e-12 && head.name < best.priced.layout.head.name)
+    )
+      best = { priced, slowest };
   }
   return best?.priced ?? null;
 }
@@ -61,7 +71,12 @@ function slowestRange(cost: CostModel, count: number, node: PlannerNode): number
 }
 
 /** Every node gets layers in proportion to its budget: largest remainder, at least one each. Null where that does not fit. */
-export function planSpread(cost: CostModel, nodes: readonly PlannerNode[], heads: readonly PlannerNode[], links: LinkTable): Priced | null {
+export function planSpread(
+  cost: CostModel,
+  nodes: readonly PlannerNode[],
+  heads: readonly PlannerNode[],
+  links: LinkTable,
+): Priced | null {
   const sorted = [...nodes].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (sorted.length > cost.layerCount) return null;
   for (const head of [...heads].sort(bySpeed)) {
@@ -72,7 +87,9 @@ export function planSpread(cost: CostModel, nodes: readonly PlannerNode[], heads
     for (const node of sorted) {
       while ((counts.get(node) ?? 0) > (most.get(node) ?? 0)) {
         const room = (other: PlannerNode): number => (most.get(other) ?? 0) - (counts.get(other) ?? 0);
-        const taker = sorted.filter((other) => room(other) > 0).sort((a, b) => room(b) - room(a) || (a.name < b.name ? -1 : 1))[0];
+        const taker = sorted
+          .filter((other) => room(other) > 0)
+          .sort((a, b) => room(b) - room(a) || (a.name < b.name ? -1 : 1))[0];
         if (taker === undefined) break;
         counts.set(node, (counts.get(node) ?? 0) - 1);
         counts.set(taker, (counts.get(taker) ?? 0) + 1);

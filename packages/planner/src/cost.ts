@@ -1,4 +1,12 @@
-import { KV_BYTES_PER_ELEMENT, type KvType, type LinkTable, type ModelProfile, type PlanCosts, type PlannerNode, type PlanStage } from "@clusterd/wire";
+import {
+  KV_BYTES_PER_ELEMENT,
+  type KvType,
+  type LinkTable,
+  type ModelProfile,
+  type PlanCosts,
+  type PlannerNode,
+  type PlanStage,
+} from "@clusterd/wire";
 
 /** Tokens that llama.cpp computes at once of a prompt (its default micro-batch): what compute buffers are sized for. */
 const MICRO_BATCH_TOKENS = 512;
@@ -58,23 +66,33 @@ export function costModel(model: ModelProfile, context: number, slots: number, k
     active.push((active[index] ?? 0) + layer.activeBytes);
     cache.push((cache[index] ?? 0) + layer.kvElementsPerToken * perElement);
   }
-  const range = (sums: readonly number[], first: number, count: number): number => (sums[first + count] ?? 0) - (sums[first] ?? 0);
+  const range = (sums: readonly number[], first: number, count: number): number =>
+    (sums[first + count] ?? 0) - (sums[first] ?? 0);
   const kvBytes = (first: number, count: number): number => range(cache, first, count) * context * slots;
   const headOnlyBytes = costs.headBufferBytes + model.inputBytes + model.outputBytes;
   const buffers = (count: number, isHead: boolean): number =>
     isHead ? costs.headBufferBytes : costs.workerBufferBytes + costs.workerBufferBytesPerLayer * count;
   const widest = Array.from({ length: layerCount + 1 }, (_, count) => {
     let most = 0;
-    for (let first = 0; first + count <= layerCount; first++) most = Math.max(most, range(weight, first, count) + kvBytes(first, count));
+    for (let first = 0; first + count <= layerCount; first++)
+      most = Math.max(most, range(weight, first, count) + kvBytes(first, count));
     return most;
   });
   const [one] = model.layers;
   const uniform = model.layers.every(
-    (layer) => layer.weightBytes === one?.weightBytes && layer.activeBytes === one.activeBytes && layer.kvElementsPerToken === one.kvElementsPerToken,
+    (layer) =>
+      layer.weightBytes === one?.weightBytes &&
+      layer.activeBytes === one.activeBytes &&
+      layer.kvElementsPerToken === one.kvElementsPerToken,
   );
 
   function memoryBytes(first: number, count: number, isHead: boolean): number {
-    return range(weight, first, count) + kvBytes(first, count) + buffers(count, isHead) + (isHead ? model.inputBytes + model.outputBytes : 0);
+    return (
+      range(weight, first, count) +
+      kvBytes(first, count) +
+      buffers(count, isHead) +
+      (isHead ? model.inputBytes + model.outputBytes : 0)
+    );
   }
   function computeMs(first: number, count: number, node: PlannerNode): number {
     const read = range(active, first, count) + range(cache, first, count) * costs.contextTokensRead;

@@ -24,7 +24,12 @@ function parseNode(value: unknown, path: string): PlannerNode {
   if (typeof name !== "string" || name === "") throw wrong(`${path}.name`, "must be a name");
   const canHead = node["canHead"] ?? true;
   if (typeof canHead !== "boolean") throw wrong(`${path}.canHead`, "must be true or false");
-  return { name, memoryBytes: amount(node["memoryBytes"], `${path}.memoryBytes`, 0), bandwidthBytesPerSecond: amount(node["bandwidthBytesPerSecond"], `${path}.bandwidthBytesPerSecond`, 1), canHead };
+  return {
+    name,
+    memoryBytes: amount(node["memoryBytes"], `${path}.memoryBytes`, 0),
+    bandwidthBytesPerSecond: amount(node["bandwidthBytesPerSecond"], `${path}.bandwidthBytesPerSecond`, 1),
+    canHead,
+  };
 }
 
 function parseLinks(value: unknown, names: ReadonlySet<string>): LinkTable {
@@ -38,9 +43,18 @@ function parseLinks(value: unknown, names: ReadonlySet<string>): LinkTable {
       if (typeof name !== "string" || !names.has(name)) throw wrong(`${path}.${key}`, "must name one of the nodes");
       return name;
     };
-    return { a: end("a"), b: end("b"), rttMs: amount(pair["rttMs"] ?? RTT_MS_DEFAULT, `${path}.rttMs`, 0), bytesPerSecond: amount(pair["bytesPerSecond"] ?? BYTES_PER_SECOND_DEFAULT, `${path}.bytesPerSecond`, 1) };
+    return {
+      a: end("a"),
+      b: end("b"),
+      rttMs: amount(pair["rttMs"] ?? RTT_MS_DEFAULT, `${path}.rttMs`, 0),
+      bytesPerSecond: amount(pair["bytesPerSecond"] ?? BYTES_PER_SECOND_DEFAULT, `${path}.bytesPerSecond`, 1),
+    };
   });
-  return { rttMs: amount(links["rttMs"] ?? RTT_MS_DEFAULT, "links.rttMs", 0), bytesPerSecond: amount(links["bytesPerSecond"] ?? BYTES_PER_SECOND_DEFAULT, "links.bytesPerSecond", 1), pairs };
+  return {
+    rttMs: amount(links["rttMs"] ?? RTT_MS_DEFAULT, "links.rttMs", 0),
+    bytesPerSecond: amount(links["bytesPerSecond"] ?? BYTES_PER_SECOND_DEFAULT, "links.bytesPerSecond", 1),
+    pairs,
+  };
 }
 
 function wrong(path: string, what: string): ClusterdError {

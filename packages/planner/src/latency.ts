@@ -20,7 +20,12 @@ export interface Search {
 }
 
 /** The fastest placement for one stream; never split where one machine holds all. */
-export function planLatency(cost: CostModel, nodes: readonly PlannerNode[], heads: readonly PlannerNode[], links: LinkTable): Search {
+export function planLatency(
+  cost: CostModel,
+  nodes: readonly PlannerNode[],
+  heads: readonly PlannerNode[],
+  links: LinkTable,
+): Search {
   const sorted = [...nodes].sort(bySpeed);
   const candidates: Priced[] = [];
   let explored = 0;
@@ -41,7 +46,10 @@ export function planLatency(cost: CostModel, nodes: readonly PlannerNode[], head
   const best = pick(cost, links, candidates);
   const bestKey = best === null ? "" : setKey(best);
   const rest = candidates.filter((candidate) => setKey(candidate) !== bestKey);
-  const runnerUp = rest.reduce<Priced | null>((found, candidate) => (found === null || candidate.msPerToken < found.msPerToken ? candidate : found), null);
+  const runnerUp = rest.reduce<Priced | null>(
+    (found, candidate) => (found === null || candidate.msPerToken < found.msPerToken ? candidate : found),
+    null,
+  );
   const fastest = candidates.reduce((least, candidate) => Math.min(least, candidate.msPerToken), Infinity);
   const proven = alone || (exhaustive && cost.uniform);
   return {
@@ -98,7 +106,9 @@ export function even(cost: CostModel, links: LinkTable, start: Priced, limitMs: 
       if (from.count < 2) continue;
       for (const to of shares) {
         if (to === from) continue;
-        const moved = shares.map((share) => (share === from ? { ...share, count: share.count - 1 } : share === to ? { ...share, count: share.count + 1 } : share));
+        const moved = shares.map((share) =>
+          share === from ? { ...share, count: share.count - 1 } : share === to ? { ...share, count: share.count + 1 } : share,
+        );
         const priced = price(cost, links, { head, shares: moved });
         if (priced === null || priced.msPerToken > limitMs || priced.headroom <= (better ?? current).headroom + 1e-9) continue;
         better = priced;
@@ -115,13 +125,20 @@ function* subsets(nodes: readonly PlannerNode[]): Generator<readonly PlannerNode
 }
 
 /** The sets a large cluster is searched by: the k machines with the least time per layer, hop included, with and without the head. */
-function* likelySets(cost: CostModel, sorted: readonly PlannerNode[], head: PlannerNode, links: LinkTable): Generator<readonly PlannerNode[]> {
+function* likelySets(
+  cost: CostModel,
+  sorted: readonly PlannerNode[],
+  head: PlannerNode,
+  links: LinkTable,
+): Generator<readonly PlannerNode[]> {
   const timePerLayer = (node: PlannerNode): number => {
     const most = Math.max(1, capacity(cost, node, node === head));
     const hop = node === head ? 0 : hopMs(links, head.name, node.name, cost.model.hiddenBytes);
     return (cost.computeMs(0, most, node) + hop) / most;
   };
-  const usable = sorted.filter((node) => capacity(cost, node, node === head) > 0).map((node) => ({ node, ms: timePerLayer(node) }));
+  const usable = sorted
+    .filter((node) => capacity(cost, node, node === head) > 0)
+    .map((node) => ({ node, ms: timePerLayer(node) }));
   const ranked = usable.sort((a, b) => a.ms - b.ms || bySpeed(a.node, b.node)).map(({ node }) => node);
   const byRoom = [...ranked].sort((a, b) => b.memoryBytes - a.memoryBytes || bySpeed(a, b));
   for (const order of [ranked, byRoom]) {

@@ -39,7 +39,12 @@ export function price(cost: CostModel, links: LinkTable, layout: Layout): Priced
 export function capacity(cost: CostModel, node: PlannerNode, isHead: boolean): number {
   const base = isHead ? cost.headOnlyBytes : cost.costs.workerBufferBytes;
   let count = 0;
-  while (count < cost.layerCount && base + cost.costs.workerBufferBytesPerLayer * (isHead ? 0 : count + 1) + (cost.widest[count + 1] ?? Infinity) <= node.memoryBytes) count++;
+  while (
+    count < cost.layerCount &&
+    base + cost.costs.workerBufferBytesPerLayer * (isHead ? 0 : count + 1) + (cost.widest[count + 1] ?? Infinity) <=
+      node.memoryBytes
+  )
+    count++;
   return count;
 }
 

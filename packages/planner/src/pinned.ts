@@ -7,16 +7,28 @@ export function checkPins(pins: readonly Pin[], layerCount: number, nodes: reado
   const sorted = [...pins].sort((a, b) => a.firstLayer - b.firstLayer);
   sorted.forEach((pin, index) => {
     const text = `${pin.node}=${pin.firstLayer}-${pin.lastLayer}`;
-    if (!nodes.some((node) => node.name === pin.node)) throw new ClusterdError("not_found", `--pin ${text}: there is no such node to use.`, { next: `Nodes: ${nodes.map((node) => node.name).join(", ")}.` });
-    if (pin.firstLayer < 0 || pin.lastLayer < pin.firstLayer || pin.lastLayer >= layerCount) throw new ClusterdError("usage", `--pin ${text}: the model's layers are 0-${layerCount - 1}.`);
+    if (!nodes.some((node) => node.name === pin.node))
+      throw new ClusterdError("not_found", `--pin ${text}: there is no such node to use.`, {
+        next: `Nodes: ${nodes.map((node) => node.name).join(", ")}.`,
+      });
+    if (pin.firstLayer < 0 || pin.lastLayer < pin.firstLayer || pin.lastLayer >= layerCount)
+      throw new ClusterdError("usage", `--pin ${text}: the model's layers are 0-${layerCount - 1}.`);
     const before = sorted[index - 1];
-    if (before !== undefined && before.lastLayer >= pin.firstLayer) throw new ClusterdError("usage", `--pin ${text} overlaps ${before.node}=${before.firstLayer}-${before.lastLayer}.`);
-    if (sorted.some((other) => other !== pin && other.node === pin.node)) throw new ClusterdError("usage", `--pin: ${pin.node} is pinned twice; a node holds one range.`);
+    if (before !== undefined && before.lastLayer >= pin.firstLayer)
+      throw new ClusterdError("usage", `--pin ${text} overlaps ${before.node}=${before.firstLayer}-${before.lastLayer}.`);
+    if (sorted.some((other) => other !== pin && other.node === pin.node))
+      throw new ClusterdError("usage", `--pin: ${pin.node} is pinned twice; a node holds one range.`);
   });
 }
 
 /** A placement that keeps the pins: what lies between them goes to the other nodes, fastest first. Null where that does not fit. */
-export function planPinned(cost: CostModel, pins: readonly Pin[], nodes: readonly PlannerNode[], heads: readonly PlannerNode[], links: LinkTable): Priced | null {
+export function planPinned(
+  cost: CostModel,
+  pins: readonly Pin[],
+  nodes: readonly PlannerNode[],
+  heads: readonly PlannerNode[],
+  links: LinkTable,
+): Priced | null {
   let best: Priced | null = null;
   for (const head of heads) {
     const shares = fillAround(cost, pins, nodes, head);
@@ -30,7 +42,12 @@ export function planPinned(cost: CostModel, pins: readonly Pin[], nodes: readonl
   return best;
 }
 
-function fillAround(cost: CostModel, pins: readonly Pin[], nodes: readonly PlannerNode[], head: PlannerNode): Layout["shares"] | null {
+function fillAround(
+  cost: CostModel,
+  pins: readonly Pin[],
+  nodes: readonly PlannerNode[],
+  head: PlannerNode,
+): Layout["shares"] | null {
   const free = [...nodes].sort(bySpeed).filter((node) => !pins.some((pin) => pin.node === node.name));
   const shares: { node: PlannerNode; count: number }[] = [];
   const sorted = [...pins].sort((a, b) => a.firstLayer - b.firstLayer);

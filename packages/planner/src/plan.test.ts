@@ -1,6 +1,14 @@
 import { fc, test } from "@fast-check/vitest";
 import { expect } from "vitest";
-import { asContentId, asModelId, type LinkTable, type ModelProfile, type Placement, type PlannerNode, type PlanRequest } from "@clusterd/wire";
+import {
+  asContentId,
+  asModelId,
+  type LinkTable,
+  type ModelProfile,
+  type Placement,
+  type PlannerNode,
+  type PlanRequest,
+} from "@clusterd/wire";
 import { costModel } from "./cost.ts";
 import { parseInventory } from "./inventory.ts";
 import { price } from "./layout.ts";
@@ -8,12 +16,38 @@ import { plan } from "./plan.ts";
 
 const links: LinkTable = { rttMs: 0.5, bytesPerSecond: 125e6, pairs: [] };
 const model = (layers: number, layerBytes = 1e9): ModelProfile => ({
-  id: asModelId("m"), contentId: asContentId("c"), name: "m", architecture: "llama", quantisation: "Q8_0", fileBytes: layers * layerBytes, contextMax: 32768,
-  vocabularySize: 32_000, embeddingLength: 4096, layers: Array.from({ length: layers }, () => ({ weightBytes: layerBytes, activeBytes: layerBytes, kvElementsPerToken: 2048 })),
-  inputBytes: 1e8, outputBytes: 1e8, hiddenBytes: 16384,
+  id: asModelId("m"),
+  contentId: asContentId("c"),
+  name: "m",
+  architecture: "llama",
+  quantisation: "Q8_0",
+  fileBytes: layers * layerBytes,
+  contextMax: 32768,
+  vocabularySize: 32_000,
+  embeddingLength: 4096,
+  layers: Array.from({ length: layers }, () => ({ weightBytes: layerBytes, activeBytes: layerBytes, kvElementsPerToken: 2048 })),
+  inputBytes: 1e8,
+  outputBytes: 1e8,
+  hiddenBytes: 16384,
 });
-const node = (name: string, memoryGb: number, bandwidthGb: number, canHead = true): PlannerNode => ({ name, memoryBytes: memoryGb * 1e9, bandwidthBytesPerSecond: bandwidthGb * 1e9, canHead });
-const request = (nodes: PlannerNode[], more: Partial<PlanRequest> = {}): PlanRequest => ({ model: model(8), nodes, links, objective: "latency", context: 2048, slots: 1, kv: "f16", pins: [], without: [], ...more });
+const node = (name: string, memoryGb: number, bandwidthGb: number, canHead = true): PlannerNode => ({
+  name,
+  memoryBytes: memoryGb * 1e9,
+  bandwidthBytesPerSecond: bandwidthGb * 1e9,
+  canHead,
+});
+const request = (nodes: PlannerNode[], more: Partial<PlanRequest> = {}): PlanRequest => ({
+  model: model(8),
+  nodes,
+  links,
+  objective: "latency",
+  context: 2048,
+  slots: 1,
+  kv: "f16",
+  pins: [],
+  without: [],
+  ...more,
+});
 function placed(result: ReturnType<typeof plan>): Placement {
   if (!result.feasible) throw new Error(JSON.stringify(result));
   return result;
@@ -32,8 +66,12 @@ function valid(result: Placement, layerCount: number): void {
   expect(result.predicted.msPerToken).toBeCloseTo(sum, 9);
 }
 
-const cluster = fc.array(fc.record({ memoryGb: fc.integer({ min: 1, max: 12 }), bandwidthGb: fc.integer({ min: 5, max: 400 }), canHead: fc.boolean() }), { minLength: 1, maxLength: 4 });
-const nodesOf = (specs: { memoryGb: number; bandwidthGb: number; canHead: boolean }[]): PlannerNode[] => specs.map((spec, index) => node(`n${index}`, spec.memoryGb, spec.bandwidthGb, spec.canHead));
+const cluster = fc.array(
+  fc.record({ memoryGb: fc.integer({ min: 1, max: 12 }), bandwidthGb: fc.integer({ min: 5, max: 400 }), canHead: fc.boolean() }),
+  { minLength: 1, maxLength: 4 },
+);
+const nodesOf = (specs: { memoryGb: number; bandwidthGb: number; canHead: boolean }[]): PlannerNode[] =>
+  specs.map((spec, index) => node(`n${index}`, spec.memoryGb, spec.bandwidthGb, spec.canHead));
 
 /** Every head, every order of every set, every cut. */
 function bruteForce(wanted: PlanRequest): number {
@@ -59,30 +97,38 @@ function bruteForce(wanted: PlanRequest): number {
   return alone.length > 0 ? Math.min(...alone) : best;
 }
 
-test.prop([cluster, fc.integer({ min: 1, max: 6 })], { numRuns: 300 })("latency is within 2 % of brute force, and refuses only what brute force cannot place", (specs, layers) => {
-  const wanted = request(nodesOf(specs), { model: model(layers, 1.5e9) });
-  const result = plan(wanted);
-  const best = bruteForce(wanted);
-  expect(result.feasible).toBe(Number.isFinite(best));
-  if (!result.feasible) return;
-  valid(result, layers);
-  expect(result.predicted.msPerToken).toBeLessThanOrEqual(best * 1.02 + 1e-9);
-  expect(result.predicted.msPerToken).toBeGreaterThanOrEqual(best - 1e-9);
-});
+test.prop([cluster, fc.integer({ min: 1, max: 6 })], { numRuns: 300 })(
+  "latency is within 2 % of brute force, and refuses only what brute force cannot place",
+  (specs, layers) => {
+    const wanted = request(nodesOf(specs), { model: model(layers, 1.5e9) });
+    const result = plan(wanted);
+    const best = bruteForce(wanted);
+    expect(result.feasible).toBe(Number.isFinite(best));
+    if (!result.feasible) return;
+    valid(result, layers);
+    expect(result.predicted.msPerToken).toBeLessThanOrEqual(best * 1.02 + 1e-9);
+    expect(result.predicted.msPerToken).toBeGreaterThanOrEqual(best - 1e-9);
+  },
+);
 
-test.prop([cluster, fc.constantFrom("latency" as const, "throughput" as const, "spread" as const)])("every plan is valid, and the order of the nodes changes nothing", (specs, objective) => {
-  const nodes = nodesOf(specs);
-  const result = plan(request(nodes, { objective }));
-  if (result.feasible) valid(result, 8);
-  const turned = plan(request([...nodes].reverse(), { objective }));
-  if (result.feasible) expect(turned).toEqual(result);
-  else expect(turned.feasible).toBe(false);
-});
+test.prop([cluster, fc.constantFrom("latency" as const, "throughput" as const, "spread" as const)])(
+  "every plan is valid, and the order of the nodes changes nothing",
+  (specs, objective) => {
+    const nodes = nodesOf(specs);
+    const result = plan(request(nodes, { objective }));
+    if (result.feasible) valid(result, 8);
+    const turned = plan(request([...nodes].reverse(), { objective }));
+    if (result.feasible) expect(turned).toEqual(result);
+    else expect(turned.feasible).toBe(false);
+  },
+);
 
 test.prop([cluster, fc.nat(3)])("more memory never makes it refuse or slow", (specs, index) => {
   const nodes = nodesOf(specs);
   const result = plan(request(nodes));
-  const more = plan(request(nodes.map((each, at) => (at === index % nodes.length ? { ...each, memoryBytes: each.memoryBytes * 2 } : each))));
+  const more = plan(
+    request(nodes.map((each, at) => (at === index % nodes.length ? { ...each, memoryBytes: each.memoryBytes * 2 } : each))),
+  );
   if (!result.feasible) return;
   // A model that now fits one machine is not split any more, even over a faster second one: that is the rule, not a slowdown.
   if (placed(more).stages.length === 1 && result.stages.length > 1) return;
@@ -90,16 +136,23 @@ test.prop([cluster, fc.nat(3)])("more memory never makes it refuse or slow", (sp
 });
 
 test("spread uses every node in proportion; a node without the file is never the head", () => {
-  const result = placed(plan(request([node("a", 20, 100, false), node("b", 10, 100), node("c", 10, 50, false)], { objective: "spread" })));
+  const result = placed(
+    plan(request([node("a", 20, 100, false), node("b", 10, 100), node("c", 10, 50, false)], { objective: "spread" })),
+  );
   valid(result, 8);
   expect(result.head).toBe("b");
-  expect(Object.fromEntries(result.stages.map((stage) => [stage.node, stage.lastLayer - stage.firstLayer + 1]))).toEqual({ a: 4, b: 2, c: 2 });
+  expect(Object.fromEntries(result.stages.map((stage) => [stage.node, stage.lastLayer - stage.firstLayer + 1]))).toEqual({
+    a: 4,
+    b: 2,
+    c: 2,
+  });
   expect(result.stages[0]?.node).toBe("b");
 });
 
 test("throughput gives the fast machine more layers", () => {
   const result = placed(plan(request([node("fast", 20, 300), node("slow", 20, 100)], { objective: "throughput" })));
-  const count = (name: string): number => result.stages.filter((stage) => stage.node === name).reduce((sum, stage) => sum + stage.lastLayer - stage.firstLayer + 1, 0);
+  const count = (name: string): number =>
+    result.stages.filter((stage) => stage.node === name).reduce((sum, stage) => sum + stage.lastLayer - stage.firstLayer + 1, 0);
   expect(count("fast")).toBe(6);
   expect(count("slow")).toBe(2);
 });
@@ -132,7 +185,19 @@ test("where no context is asked for, the largest that fits is taken and said", (
 });
 
 test("an inventory's faults are named", () => {
-  expect(parseInventory({ nodes: [{ name: "a", memoryBytes: 1, bandwidthBytesPerSecond: 1 }] })).toEqual({ nodes: [{ name: "a", memoryBytes: 1, bandwidthBytesPerSecond: 1, canHead: true }], links });
-  expect(() => parseInventory({ nodes: [{ name: "a", memoryBytes: "1", bandwidthBytesPerSecond: 1 }] })).toThrow(/nodes\[0\]\.memoryBytes/);
-  expect(() => parseInventory({ nodes: [{ name: "a", memoryBytes: 1, bandwidthBytesPerSecond: 1 }, { name: "a", memoryBytes: 1, bandwidthBytesPerSecond: 1 }] })).toThrow(/twice/);
+  expect(parseInventory({ nodes: [{ name: "a", memoryBytes: 1, bandwidthBytesPerSecond: 1 }] })).toEqual({
+    nodes: [{ name: "a", memoryBytes: 1, bandwidthBytesPerSecond: 1, canHead: true }],
+    links,
+  });
+  expect(() => parseInventory({ nodes: [{ name: "a", memoryBytes: "1", bandwidthBytesPerSecond: 1 }] })).toThrow(
+    /nodes\[0\]\.memoryBytes/,
+  );
+  expect(() =>
+    parseInventory({
+      nodes: [
+        { name: "a", memoryBytes: 1, bandwidthBytesPerSecond: 1 },
+        { name: "a", memoryBytes: 1, bandwidthBytesPerSecond: 1 },
+      ],
+    }),
+  ).toThrow(/twice/);
 });

@@ -19,16 +19,26 @@ export function plan(request: PlanRequest): PlanResult {
   const notes: string[] = [];
   const wanted = request.context ?? Math.min(request.model.contextMax, CONTEXT_DEFAULT);
   if (wanted > request.model.contextMax) {
-    throw new ClusterdError("usage", `A context of ${wanted} is beyond the ${request.model.contextMax} tokens the model was made for.`, { next: `Ask for at most --ctx ${request.model.contextMax}.`, param: "ctx" });
+    throw new ClusterdError(
+      "usage",
+      `A context of ${wanted} is beyond the ${request.model.contextMax} tokens the model was made for.`,
+      { next: `Ask for at most --ctx ${request.model.contextMax}.`, param: "ctx" },
+    );
   }
   for (let context = wanted; ; context = Math.floor(context / 2)) {
     const cost = costModel(request.model, context, request.slots, request.kv);
     const search = searchFor(request, cost, usable.nodes, usable.heads);
     if (search.best !== null) {
-      if (request.context === undefined) notes.push(context === wanted ? `Context ${context} (the default where none is asked for).` : `Context ${context}: the largest of ${wanted}, ${wanted / 2}, … that fits.`);
+      if (request.context === undefined)
+        notes.push(
+          context === wanted
+            ? `Context ${context} (the default where none is asked for).`
+            : `Context ${context}: the largest of ${wanted}, ${wanted / 2}, … that fits.`,
+        );
       return placement(request, cost, search, search.best, usable.nodes, notes);
     }
-    if (request.context !== undefined || context / 2 < CONTEXT_MIN) return refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));
+    if (request.context !== undefined || context / 2 < CONTEXT_MIN)
+      return refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));
   }
 }
 
@@ -36,7 +46,10 @@ export function plan(request: PlanRequest): PlanResult {
 function feasible(request: PlanRequest, context: number): boolean {
   try {
     const { nodes, heads } = checked(request);
-    return searchFor(request, costModel(request.model, request.context ?? context, request.slots, request.kv), nodes, heads).best !== null;
+    return (
+      searchFor(request, costModel(request.model, request.context ?? context, request.slots, request.kv), nodes, heads).best !==
+      null
+    );
   } catch {
     return false;
   }
@@ -45,20 +58,28 @@ function feasible(request: PlanRequest, context: number): boolean {
 function checked(request: PlanRequest): { readonly nodes: readonly PlannerNode[]; readonly heads: readonly PlannerNode[] } {
   const names = request.nodes.map((node) => node.name);
   for (const name of [...request.without, ...(request.head === undefined ? [] : [request.head])]) {
-    if (!names.includes(name)) throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)}.`, { next: `Nodes: ${names.join(", ")}.` });
+    if (!names.includes(name))
+      throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)}.`, { next: `Nodes: ${names.join(", ")}.` });
   }
-  if (!Number.isInteger(request.slots) || request.slots < 1) throw new ClusterdError("usage", "There must be at least one slot.", { param: "slots" });
+  if (!Number.isInteger(request.slots) || request.slots < 1)
+    throw new ClusterdError("usage", "There must be at least one slot.", { param: "slots" });
   const allowed = request.nodes.filter((node) => !request.without.includes(node.name));
-  if (request.head !== undefined && !allowed.some((node) => node.name === request.head)) throw new ClusterdError("usage", `${request.head} cannot be the head and left out at once.`);
+  if (request.head !== undefined && !allowed.some((node) => node.name === request.head))
+    throw new ClusterdError("usage", `${request.head} cannot be the head and left out at once.`);
   checkPins(request.pins, request.model.layers.length, allowed);
-  const nodes = allowed.filter((node) => node.memoryBytes > 0 && node.bandwidthBytesPerSecond > 0).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const nodes = allowed
+    .filter((node) => node.memoryBytes > 0 && node.bandwidthBytesPerSecond > 0)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
   return { nodes, heads: nodes.filter((node) => node.canHead && (request.head === undefined || node.name === request.head)) };
 }
 
 function searchFor(request: PlanRequest, cost: CostModel, nodes: readonly PlannerNode[], heads: readonly PlannerNode[]): Search {
-  if (request.pins.length > 0) return single(planPinned(cost, request.pins, nodes, heads, request.links), "pins kept, the rest to the fastest first");
-  if (request.objective === "throughput") return single(planThroughput(cost, nodes, heads, request.links), "bisection on the slowest stage's time");
-  if (request.objective === "spread") return single(planSpread(cost, nodes, heads, request.links), "in proportion to the budgets, largest remainder");
+  if (request.pins.length > 0)
+    return single(planPinned(cost, request.pins, nodes, heads, request.links), "pins kept, the rest to the fastest first");
+  if (request.objective === "throughput")
+    return single(planThroughput(cost, nodes, heads, request.links), "bisection on the slowest stage's time");
+  if (request.objective === "spread")
+    return single(planSpread(cost, nodes, heads, request.links), "in proportion to the budgets, largest remainder");
   return planLatency(cost, nodes, heads, request.links);
 }
 
@@ -66,11 +87,23 @@ function single(best: Priced | null, method: string): Search {
   return { best, runnerUp: null, optimal: false, method, lowerBoundMs: 0, explored: 1 };
 }
 
-function placement(request: PlanRequest, cost: CostModel, search: Search, best: Priced, nodes: readonly PlannerNode[], notes: readonly string[]): Placement {
+function placement(
+  request: PlanRequest,
+  cost: CostModel,
+  search: Search,
+  best: Priced,
+  nodes: readonly PlannerNode[],
+  notes: readonly string[],
+): Placement {
   const { model } = request;
   const used = new Set([best.layout.head.name, ...best.stages.map((stage) => stage.node)]);
   const tokensPerSecond = 1000 / best.msPerToken;
-  const stagesText = best.stages.length === 1 ? [] : [`Single-stream speed of a pipeline is the sum of its stages' times: ${best.stages.length} stages hold more, they are not faster.`];
+  const stagesText =
+    best.stages.length === 1
+      ? []
+      : [
+          `Single-stream speed of a pipeline is the sum of its stages' times: ${best.stages.length} stages hold more, they are not faster.`,
+        ];
   return {
     feasible: true,
     objective: request.objective,
@@ -81,15 +114,30 @@ function placement(request: PlanRequest, cost: CostModel, search: Search, best: 
     model: {
       name: model.name,
       layerCount: cost.layerCount,
-      layers: model.layers.map((layer) => ({ weightBytes: layer.weightBytes, activeBytes: layer.activeBytes, kvBytesPerToken: layer.kvElementsPerToken * cost.kvBytesPerElement })),
+      layers: model.layers.map((layer) => ({
+        weightBytes: layer.weightBytes,
+        activeBytes: layer.activeBytes,
+        kvBytesPerToken: layer.kvElementsPerToken * cost.kvBytesPerElement,
+      })),
       inputBytes: model.inputBytes,
       outputBytes: model.outputBytes,
       hiddenBytes: model.hiddenBytes,
     },
     costs: cost.costs,
     stages: best.stages,
-    predicted: { msPerToken: best.msPerToken, headMs: best.headMs, tokensPerSecond, low: tokensPerSecond * LOW, high: tokensPerSecond * HIGH },
-    certificate: { optimal: search.optimal, method: search.method, lowerBoundMsPerToken: search.lowerBoundMs, explored: search.explored },
+    predicted: {
+      msPerToken: best.msPerToken,
+      headMs: best.headMs,
+      tokensPerSecond,
+      low: tokensPerSecond * LOW,
+      high: tokensPerSecond * HIGH,
+    },
+    certificate: {
+      optimal: search.optimal,
+      method: search.method,
+      lowerBoundMsPerToken: search.lowerBoundMs,
+      explored: search.explored,
+    },
     runnerUp: search.runnerUp === null ? null : { stages: search.runnerUp.stages, msPerToken: search.runnerUp.msPerToken },
     unused: nodes.filter((node) => !used.has(node.name)).map((node) => ({ node: node.name, ...whyUnused(best, search) })),
     notes: [...notes, ...stagesText],

@@ -28,7 +28,8 @@ export function text<Kind extends string = string>(lengthMax: number): Check<Kin
 export function count(max: number = Number.MAX_SAFE_INTEGER): Check<number> {
   return (value, path) => {
     const number = typeof value === "bigint" ? Number(value) : value;
-    if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0 || number > max) throw wrong(path, `a whole number from 0 to ${max}`);
+    if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0 || number > max)
+      throw wrong(path, `a whole number from 0 to ${max}`);
     return number;
   };
 }
@@ -75,7 +76,10 @@ export function list<Value>(of: Check<Value>, max: number): Check<readonly Value
 export function record<Shape extends Record<string, Check<unknown>>>(shape: Shape): Check<Checked<Shape>> {
   return (value, path) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(path, "an object");
-    const members = Object.entries(shape).map(([name, check]) => [name, check((value as Record<string, unknown>)[name], path === "" ? name : `${path}.${name}`)]);
+    const members = Object.entries(shape).map(([name, check]) => [
+      name,
+      check((value as Record<string, unknown>)[name], path === "" ? name : `${path}.${name}`),
+    ]);
     return Object.fromEntries(members) as Checked<Shape>;
   };
 }

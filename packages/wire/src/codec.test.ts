@@ -6,7 +6,19 @@ import { encodeFrame, FrameReader } from "./frame.ts";
 import { parseControlReply, parseControlRequest } from "./parse-control.ts";
 
 const value = fc.letrec((tie) => ({
-  any: fc.oneof(fc.string(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }).filter((number) => !Object.is(number, -0)), fc.boolean(), fc.constant(null), fc.array(tie("any"), { maxLength: 4 }), fc.dictionary(fc.string().filter((key) => key !== "__proto__"), tie("any"), { maxKeys: 4 })),
+  any: fc.oneof(
+    fc.string(),
+    fc.integer(),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).filter((number) => !Object.is(number, -0)),
+    fc.boolean(),
+    fc.constant(null),
+    fc.array(tie("any"), { maxLength: 4 }),
+    fc.dictionary(
+      fc.string().filter((key) => key !== "__proto__"),
+      tie("any"),
+      { maxKeys: 4 },
+    ),
+  ),
 })).any;
 
 test.prop([value])("a message comes back as it was sent", (sent) => {
@@ -31,7 +43,8 @@ test("bombs are refused before memory is spent", () => {
     extension: [0xc7, 0x01, 0x01, 0x00],
     trailing: [0xc0, 0xc0],
   };
-  for (const [name, bytes] of Object.entries(bombs)) expect(() => decodeMessage(Uint8Array.from(bytes)), name).toThrow(ClusterdError);
+  for (const [name, bytes] of Object.entries(bombs))
+    expect(() => decodeMessage(Uint8Array.from(bytes)), name).toThrow(ClusterdError);
   expect(decodeMessage(Uint8Array.from([0x91, 0xc0]))).toEqual([null]);
 });
 
@@ -41,13 +54,18 @@ test("__proto__ in a message pollutes nothing", () => {
   expect(({} as { x?: number }).x).toBeUndefined();
 });
 
-test.prop([fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 8 }), fc.integer({ min: 1, max: 30 })])("frames survive any cutting of the stream", (payloads, size) => {
-  const stream = Buffer.concat(payloads.map(encodeFrame));
-  const reader = new FrameReader(50);
-  const got: Uint8Array[] = [];
-  for (let at = 0; at < stream.length; at += size) got.push(...reader.push(stream.subarray(at, at + size)));
-  expect(got.map((frame) => Buffer.from(frame).toString("hex"))).toEqual(payloads.map((payload) => Buffer.from(payload).toString("hex")));
-});
+test.prop([fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 8 }), fc.integer({ min: 1, max: 30 })])(
+  "frames survive any cutting of the stream",
+  (payloads, size) => {
+    const stream = Buffer.concat(payloads.map(encodeFrame));
+    const reader = new FrameReader(50);
+    const got: Uint8Array[] = [];
+    for (let at = 0; at < stream.length; at += size) got.push(...reader.push(stream.subarray(at, at + size)));
+    expect(got.map((frame) => Buffer.from(frame).toString("hex"))).toEqual(
+      payloads.map((payload) => Buffer.from(payload).toString("hex")),
+    );
+  },
+);
 
 test("a frame over the limit is refused by its length alone", () => {
   expect(() => new FrameReader(100).push(Uint8Array.from([0xff, 0xff, 0xff, 0xff]))).toThrow(/limit/);

@@ -3,7 +3,7 @@ import { ClusterdError } from "./errors.ts";
 import { scanMessage } from "./scan-message.ts";
 
 // Plain maps, no records and no shared structures: what one side encodes, any msgpack reads.
-const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number" });
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number", encodeUndefinedAsNil: true });
 
 /** A message as bytes. `undefined` members are left out by building messages without them. */
 export function encodeMessage(value: unknown): Uint8Array {

@@ -29,7 +29,8 @@ export class FrameReader {
     let at = 0;
     while (joined.length - at >= HEADER_BYTES) {
       const length = view.getUint32(at);
-      if (length > this.#bytesMax) throw new ClusterdError("invalid_request", `A frame of ${length} bytes was refused: ${this.#bytesMax} is the limit.`);
+      if (length > this.#bytesMax)
+        throw new ClusterdError("invalid_request", `A frame of ${length} bytes was refused: ${this.#bytesMax} is the limit.`);
       if (joined.length - at - HEADER_BYTES < length) break;
       frames.push(joined.subarray(at + HEADER_BYTES, at + HEADER_BYTES + length));
       at += HEADER_BYTES + length;

@@ -3,7 +3,15 @@ import { amount, count, flag, list, nullable, oneOf, record, text, type Check } 
 import type { DeploymentPhase, DeploymentView, PendingView } from "./cluster-state.ts";
 import type { BandwidthSource } from "./device-info.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
-import { CLUSTER_NODES_MAX, DEPLOYMENTS_PER_NODE_MAX, LAYERS_MAX, MODELS_PER_NODE_MAX, NAME_LENGTH_MAX, PENDING_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
+import {
+  CLUSTER_NODES_MAX,
+  DEPLOYMENTS_PER_NODE_MAX,
+  LAYERS_MAX,
+  MODELS_PER_NODE_MAX,
+  NAME_LENGTH_MAX,
+  PENDING_MAX,
+  REMOTE_STAGES_MAX,
+} from "./limits.ts";
 
 const ID_LENGTH_MAX = 128;
 const MODEL_LENGTH_MAX = 256;
@@ -61,7 +69,14 @@ const view: Check<DeploymentView> = record({
   measuredTokensPerSecond: nullable(amount),
 });
 
-const pending: Check<PendingView> = record({ code: name, node: nodeId, name, address: text(MODEL_LENGTH_MAX), version: name, askedNode: nodeId });
+const pending: Check<PendingView> = record({
+  code: name,
+  node: nodeId,
+  name,
+  address: text(MODEL_LENGTH_MAX),
+  version: name,
+  askedNode: nodeId,
+});
 
 /** An advert from elsewhere, every member checked and bounded, implausible claims cut down. Throws `invalid_request`. */
 export function parseAdvert(value: unknown): Advert {
@@ -92,7 +107,10 @@ const advert: Check<Advert> = record({
     }),
     MODELS_PER_NODE_MAX,
   ),
-  deployments: list(record({ id: text<DeploymentId>(ID_LENGTH_MAX), contentId: text<ContentId>(ID_LENGTH_MAX), view }), DEPLOYMENTS_PER_NODE_MAX),
+  deployments: list(
+    record({ id: text<DeploymentId>(ID_LENGTH_MAX), contentId: text<ContentId>(ID_LENGTH_MAX), view }),
+    DEPLOYMENTS_PER_NODE_MAX,
+  ),
   pending: list(pending, PENDING_MAX),
   addresses: list(text(MODEL_LENGTH_MAX), ADDRESSES_MAX),
   dataPlane: record({ port: count(65535), fingerprint: text(ID_LENGTH_MAX) }),

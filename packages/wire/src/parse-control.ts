@@ -81,7 +81,15 @@ const profile: Check<ModelProfile> = record({
 const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<ControlRequest, { type: Type }>> } = {
   deploy: record({ type: oneOf("deploy"), deployment, contentId, aliases: list(text(NAME_MAX), 16), placement }),
   undeploy: record({ type: oneOf("undeploy"), deployment }),
-  "worker-start": record({ type: oneOf("worker-start"), deployment, epoch: count(), model: text(NAME_MAX), firstLayer: layer, lastLayer: layer, memoryBytes: amount }),
+  "worker-start": record({
+    type: oneOf("worker-start"),
+    deployment,
+    epoch: count(),
+    model: text(NAME_MAX),
+    firstLayer: layer,
+    lastLayer: layer,
+    memoryBytes: amount,
+  }),
   "worker-stop": record({ type: oneOf("worker-stop"), deployment, epoch: count() }),
   "worker-ended": record({ type: oneOf("worker-ended"), deployment, epoch: count(), reason: sentence }),
   "engine-ticket": record({ type: oneOf("engine-ticket"), deployment }),
@@ -102,12 +110,17 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
   drain: record({ draining: flag }),
 };
 
-const failure: Check<ControlFailure> = record({ code: text<ErrorCode>(ID_LENGTH_MAX), message: sentence, next: nullable(sentence) });
+const failure: Check<ControlFailure> = record({
+  code: text<ErrorCode>(ID_LENGTH_MAX),
+  message: sentence,
+  next: nullable(sentence),
+});
 
 /** A request from another member, checked. Throws `invalid_request` naming what is wrong. */
 export function parseControlRequest(value: unknown): ControlRequest {
   const type = (value as { type?: unknown } | null)?.type;
-  if (typeof type !== "string" || !Object.hasOwn(requests, type)) throw new ClusterdError("invalid_request", "A request of an unknown type was refused.");
+  if (typeof type !== "string" || !Object.hasOwn(requests, type))
+    throw new ClusterdError("invalid_request", "A request of an unknown type was refused.");
   return requests[type as ControlRequest["type"]](value, type);
 }
 

@@ -13,7 +13,8 @@ interface ErrorBody {
 export function errorFromBody(body: unknown, status: number): ClusterdError {
   const error = isRecord(body) && isRecord(body["error"]) ? (body["error"] as ErrorBody) : {};
   const code = isErrorCode(error.code) ? error.code : codeOfStatus(status);
-  const message = typeof error.message === "string" && error.message !== "" ? error.message : `The daemon answered with status ${status}.`;
+  const message =
+    typeof error.message === "string" && error.message !== "" ? error.message : `The daemon answered with status ${status}.`;
   return new ClusterdError(code, message, {
     ...(typeof error.next === "string" ? { next: error.next } : {}),
     ...(typeof error.param === "string" ? { param: error.param } : {}),

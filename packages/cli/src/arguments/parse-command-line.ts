@@ -40,7 +40,8 @@ function splitAtCommand(argv: readonly string[]): { leading: string[]; name: str
     const word = argv[index] ?? "";
     if (!word.startsWith("-")) break;
     const isKnown = ["--json", "--help", "-h", "--version", "-V", "--home"].includes(word) || word.startsWith("--home=");
-    if (!isKnown) throw usageError(`Unknown flag ${word} before a command.`, "Flags come after the command: clusterd COMMAND --flag");
+    if (!isKnown)
+      throw usageError(`Unknown flag ${word} before a command.`, "Flags come after the command: clusterd COMMAND --flag");
     leading.push(word);
     if (word === "--home" && index + 1 < argv.length) leading.push(argv[++index] ?? "");
   }
@@ -62,7 +63,9 @@ function parseCommand(command: Command, words: readonly string[]): ParsedLine {
   const known: FlagSet = { ...command.flags, ...GLOBAL_FLAGS };
   const { texts, args } = collect(command, known, words);
   if (texts.has("help")) return { kind: "help", command, asked: true };
-  const flags = Object.fromEntries(Object.entries(known).map(([name, flag]) => [name, flag.read(texts.get(name) ?? [], `--${name}`)]));
+  const flags = Object.fromEntries(
+    Object.entries(known).map(([name, flag]) => [name, flag.read(texts.get(name) ?? [], `--${name}`)]),
+  );
   checkArguments(command, args);
   return {
     kind: "run",
@@ -78,7 +81,10 @@ function collect(command: Command, known: FlagSet, words: readonly string[]): { 
   const options = Object.fromEntries(
     Object.entries(known).map(([name, flag]) => [
       name,
-      { type: flag.takesValue ? ("string" as const) : ("boolean" as const), ...(flag.short === undefined ? {} : { short: flag.short }) },
+      {
+        type: flag.takesValue ? ("string" as const) : ("boolean" as const),
+        ...(flag.short === undefined ? {} : { short: flag.short }),
+      },
     ]),
   );
   const { tokens } = parseArgs({ args: [...words], options, strict: false, allowPositionals: true, tokens: true });
@@ -90,7 +96,8 @@ function collect(command: Command, known: FlagSet, words: readonly string[]): { 
     const flag = Object.hasOwn(known, token.name) ? known[token.name] : undefined;
     if (flag === undefined) throw unknownFlag(command, token.rawName, Object.keys(known));
     if (!flag.takesValue && token.value !== undefined) throw usageError(`${token.rawName} takes no value.`);
-    if (flag.takesValue && token.value === undefined) throw usageError(`${token.rawName} needs a value: ${token.rawName} ${flag.placeholder}`);
+    if (flag.takesValue && token.value === undefined)
+      throw usageError(`${token.rawName} needs a value: ${token.rawName} ${flag.placeholder}`);
     // A value that looks like a flag is nearly always a forgotten value.
     if (flag.takesValue && token.inlineValue === false && token.value?.startsWith("-") && token.value !== "-") {
       throw usageError(

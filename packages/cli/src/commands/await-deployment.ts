@@ -20,9 +20,14 @@ export async function awaitReady(context: Context, client: Client, model: string
       if (deployment.state === "failed") throw failureOf(deployment);
       terminal.progress(progressLine(state, deployment, terminal.talkStyle), `${deployment.model}: ${deployment.state}`);
     }
-    throw new ClusterdError("interrupted", "Waiting was interrupted; the model goes on loading.", { next: "See how far it is with: clusterd ps" });
+    throw new ClusterdError("interrupted", "Waiting was interrupted; the model goes on loading.", {
+      next: "See how far it is with: clusterd ps",
+    });
   } catch (error) {
-    if (signal.aborted) throw new ClusterdError("interrupted", "Waiting was interrupted; the model goes on loading.", { next: "See how far it is with: clusterd ps" });
+    if (signal.aborted)
+      throw new ClusterdError("interrupted", "Waiting was interrupted; the model goes on loading.", {
+        next: "See how far it is with: clusterd ps",
+      });
     throw error;
   } finally {
     stop.abort();

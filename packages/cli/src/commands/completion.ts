@@ -12,7 +12,11 @@ export function completionCommand(table: () => readonly Command[]): Command {
     examples: [["source <(clusterd completion bash)", "in ~/.bashrc"]],
     async run(context, { args }) {
       const [shell = ""] = args;
-      const rows = table().map((row) => ({ name: row.name, summary: row.summary, flags: [...Object.keys(row.flags), ...Object.keys(GLOBAL_FLAGS)].map((flag) => `--${flag}`) }));
+      const rows = table().map((row) => ({
+        name: row.name,
+        summary: row.summary,
+        flags: [...Object.keys(row.flags), ...Object.keys(GLOBAL_FLAGS)].map((flag) => `--${flag}`),
+      }));
       const script = shell === "bash" ? bash(rows) : shell === "zsh" ? zsh(rows) : shell === "fish" ? fish(rows) : null;
       if (script === null) throw usageError(`There is no completion for "${shell}".`, "Shells: bash, zsh, fish.");
       if (context.json) context.terminal.printJson({ shell, script });
@@ -31,7 +35,7 @@ function bash(rows: readonly Row[]): string {
   const cases = rows.map((row) => `    ${row.name}) COMPREPLY=($(compgen -W "${row.flags.join(" ")}" -f -- "$word")) ;;`);
   return [
     "_clusterd() {",
-    '  local word=${COMP_WORDS[COMP_CWORD]}',
+    "  local word=${COMP_WORDS[COMP_CWORD]}",
     `  if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "${rows.map((row) => row.name).join(" ")}" -- "$word")); return; fi`,
     '  case "${COMP_WORDS[1]}" in',
     ...cases,

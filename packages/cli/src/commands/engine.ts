@@ -16,7 +16,11 @@ export const engineCommand: Command = command({
     const { ensureEngine } = await import("@clusterd/daemon/engine");
     const engine = await ensureEngine({
       signal: context.signal,
-      onProgress: ({ step, fraction }) => context.terminal.progress(`engine: ${step}${fraction === null ? "" : ` ${Math.round(fraction * 100)} %`}`, `engine: ${step}`),
+      onProgress: ({ step, fraction }) =>
+        context.terminal.progress(
+          `engine: ${step}${fraction === null ? "" : ` ${Math.round(fraction * 100)} %`}`,
+          `engine: ${step}`,
+        ),
     });
     context.terminal.clearProgress();
     const { dir, llamaServer, rpcServer, llamaCpp, rpcProtocol, fingerprint, devices } = engine;

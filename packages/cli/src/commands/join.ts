@@ -21,7 +21,8 @@ const LOOK_MS = 200;
 export const joinCommand: Command = command({
   name: "join",
   summary: "run this machine's node: join the cluster on this network, or found one",
-  about: "Where no cluster answers, one is founded. Where one answers, a code is shown to be approved on a member; a token admits at once. Runs until Ctrl-C.",
+  about:
+    "Where no cluster answers, one is founded. Where one answers, a code is shown to be approved on a member; a token admits at once. Runs until Ctrl-C.",
   positionals: [],
   flags: {
     name: text("N", "this node's name (default: the host's)"),
@@ -34,7 +35,8 @@ export const joinCommand: Command = command({
     "api-host": text("IP", "address of the API (default 127.0.0.1; beyond loopback a key is needed)"),
     "mesh-port": whole("P", `TCP port of the mesh (default ${MESH_PORT}; 0: any)`, PORT),
     peer: texts("MULTIADDR", "a node to reach besides those found by mDNS; may be repeated", (given) => {
-      if (!/^\/(ip4|ip6|dns4|dns6|dns)\/[^/]+\/tcp\/\d+(\/p2p\/\w+)?$/.test(given)) throw usageError(`--peer takes an address like /ip4/192.168.1.20/tcp/${MESH_PORT}; it was given "${given}".`);
+      if (!/^\/(ip4|ip6|dns4|dns6|dns)\/[^/]+\/tcp\/\d+(\/p2p\/\w+)?$/.test(given))
+        throw usageError(`--peer takes an address like /ip4/192.168.1.20/tcp/${MESH_PORT}; it was given "${given}".`);
       return given;
     }),
     "no-mdns": toggle("do not look on the network by mDNS"),
@@ -43,9 +45,13 @@ export const joinCommand: Command = command({
     load: text("REF", "deploy this model at the start"),
     detach: toggle("run in the background; returns when the node is ready"),
   },
-  examples: [["clusterd join", "found or join"], ["clusterd join --token-file token --memory 12GB", "without a person's approval"]],
+  examples: [
+    ["clusterd join", "found or join"],
+    ["clusterd join --token-file token --memory 12GB", "without a person's approval"],
+  ],
   async run(context, { flags }) {
-    if (flags.token !== undefined && flags["token-file"] !== undefined) throw usageError("--token and --token-file are two ways to say the same; give one.");
+    if (flags.token !== undefined && flags["token-file"] !== undefined)
+      throw usageError("--token and --token-file are two ways to say the same; give one.");
     const token = flags["token-file"] === undefined ? flags.token : readTokenFile(resolve(context.cwd, flags["token-file"]));
     if (flags.detach) return detach(context);
     const { parseSize } = await import("@clusterd/daemon/format");
@@ -75,7 +81,8 @@ export const joinCommand: Command = command({
 
 /** Checked here already, so that a typing error ends before anything starts. */
 function sizeText(given: string, flag: string): string {
-  if (!/^\s*\d+(\.\d+)?\s*([kmgt]?i?b?)(\/s)?\s*$/i.test(given)) throw usageError(`${flag} takes a size like 8GB; it was given "${given}".`);
+  if (!/^\s*\d+(\.\d+)?\s*([kmgt]?i?b?)(\/s)?\s*$/i.test(given))
+    throw usageError(`${flag} takes a size like 8GB; it was given "${given}".`);
   return given;
 }
 
@@ -83,7 +90,10 @@ function readTokenFile(file: string): string {
   try {
     return readFileSync(file, "utf8").trim();
   } catch (error) {
-    throw new ClusterdError("not_found", `The token file ${file} cannot be read.`, { cause: error, next: "Check the path given to --token-file." });
+    throw new ClusterdError("not_found", `The token file ${file} cannot be read.`, {
+      cause: error,
+      next: "Check the path given to --token-file.",
+    });
   }
 }
 
@@ -93,24 +103,52 @@ async function detach(context: Context): Promise<ExitCode> {
   try {
     mkdirSync(logs, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new ClusterdError("home_unusable", `The home ${context.home} cannot be used: ${error instanceof Error ? error.message : String(error)}`, { cause: error, next: "Give another folder with --home DIR." });
+    throw new ClusterdError(
+      "home_unusable",
+      `The home ${context.home} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error, next: "Give another folder with --home DIR." },
+    );
   }
   const file = join(logs, "daemon.log");
   const log = openSync(file, "a", 0o600);
   const args = process.argv.slice(1).filter((word) => word !== "--detach" && word !== "--json");
-  const child = spawn(process.execPath, [...process.execArgv, ...args, "--home", context.home], { cwd: context.cwd, detached: true, stdio: ["ignore", log, log] });
+  const child = spawn(process.execPath, [...process.execArgv, ...args, "--home", context.home], {
+    cwd: context.cwd,
+    detached: true,
+    stdio: ["ignore", log, log],
+  });
   let ended: number | null = null;
   child.once("exit", (code) => (ended = code ?? EXIT.failed));
   child.unref();
   const deadline = performance.now() + DETACH_MS_MAX;
   while (performance.now() < deadline) {
     context.signal.throwIfAborted();
-    if (ended !== null) throw new ClusterdError("failed", `The daemon ended at once: ${readFileSync(file, "utf8").trim().split("\n").slice(-3).join(" ")}`, { next: `Its log is ${file}.` });
-    const state = await findDaemon(context.home, context.signal).then((client) => client.state(), () => null);
+    if (ended !== null)
+      throw new ClusterdError(
+        "failed",
+        `The daemon ended at once: ${readFileSync(file, "utf8").trim().split("\n").slice(-3).join(" ")}`,
+        { next: `Its log is ${file}.` },
+      );
+    const state = await findDaemon(context.home, context.signal).then(
+      (client) => client.state(),
+      () => null,
+    );
     if (state !== null && state.standing.kind !== "looking") {
       const { kind, code } = state.standing;
-      if (context.json) context.terminal.printJson({ event: kind === "member" ? "ready" : "pending", node: state.self, pid: child.pid, code, log: file });
-      else context.terminal.print(kind === "member" ? `clusterd runs in the background (process ${child.pid}); its log is ${file}` : `Waiting to be let in. On a member type: clusterd approve ${code}`);
+      if (context.json)
+        context.terminal.printJson({
+          event: kind === "member" ? "ready" : "pending",
+          node: state.self,
+          pid: child.pid,
+          code,
+          log: file,
+        });
+      else
+        context.terminal.print(
+          kind === "member"
+            ? `clusterd runs in the background (process ${child.pid}); its log is ${file}`
+            : `Waiting to be let in. On a member type: clusterd approve ${code}`,
+        );
       return EXIT.done;
     }
     await new Promise((done) => setTimeout(done, LOOK_MS));

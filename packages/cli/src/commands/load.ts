@@ -18,8 +18,15 @@ export const loadCommand: Command = command({
   name: "load",
   summary: "deploy a model over the cluster",
   positionals: [{ name: "REF", required: true, summary: "a GGUF's path, a known model's name, or an alias", completes: "file" }],
-  flags: { ...PLACE_FLAGS, as: text("ALIAS", "another name for requests to use"), wait: toggle("return when a token has come out") },
-  examples: [["clusterd load demo --wait", "the bundled model, wherever it runs best"], ["clusterd load ~/models/big.gguf --objective spread", "over all nodes"]],
+  flags: {
+    ...PLACE_FLAGS,
+    as: text("ALIAS", "another name for requests to use"),
+    wait: toggle("return when a token has come out"),
+  },
+  examples: [
+    ["clusterd load demo --wait", "the bundled model, wherever it runs best"],
+    ["clusterd load ~/models/big.gguf --objective spread", "over all nodes"],
+  ],
   async run(context, { args, flags }) {
     const client = await findDaemon(context.home, context.signal);
     const { as, wait, ...place } = flags;
@@ -31,8 +38,13 @@ export const loadCommand: Command = command({
       return;
     }
     const stages = loaded.plan.stages.map((stage) => `${printable(stage.node)} ${layerRange(stage)}`).join(", ");
-    context.terminal.print(`${printable(loaded.model)} ${ready === null ? "is loading" : "is ready"}: ${stages} (head ${printable(loaded.plan.head)})`);
-    if (ready !== null) context.terminal.print(`${rate(ready.measuredTokensPerSecond)} measured, ${rate(ready.predictedTokensPerSecond)} predicted`);
+    context.terminal.print(
+      `${printable(loaded.model)} ${ready === null ? "is loading" : "is ready"}: ${stages} (head ${printable(loaded.plan.head)})`,
+    );
+    if (ready !== null)
+      context.terminal.print(
+        `${rate(ready.measuredTokensPerSecond)} measured, ${rate(ready.predictedTokensPerSecond)} predicted`,
+      );
   },
 });
 
@@ -44,7 +56,9 @@ export const unloadCommand: Command = command({
   examples: [["clusterd unload demo", "returns when its processes are gone"]],
   async run(context, { args }) {
     const client = await findDaemon(context.home, context.signal);
-    const { model } = (await client.post("/cluster/v1/unload", { model: absoluteRef(args[0] ?? "", context.cwd) })) as { model: string };
+    const { model } = (await client.post("/cluster/v1/unload", { model: absoluteRef(args[0] ?? "", context.cwd) })) as {
+      model: string;
+    };
     if (context.json) context.terminal.printJson({ model, unloaded: true });
     else context.terminal.print(`${printable(model)} is unloaded.`);
   },

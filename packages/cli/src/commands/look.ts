@@ -10,13 +10,21 @@ import { pendingLines } from "../views/pending-view.ts";
 import { statusLines } from "../views/status-view.ts";
 
 /** A command that shows a part of the cluster's state. */
-function look(name: string, summary: string, part: (state: ClusterState) => unknown, lines: (state: ClusterState, style: Style) => string[]): Command {
+function look(
+  name: string,
+  summary: string,
+  part: (state: ClusterState) => unknown,
+  lines: (state: ClusterState, style: Style) => string[],
+): Command {
   return command({
     name,
     summary,
     positionals: [],
     flags: {},
-    examples: [[`clusterd ${name}`, "for people"], [`clusterd ${name} --json`, "for programs"]],
+    examples: [
+      [`clusterd ${name}`, "for people"],
+      [`clusterd ${name} --json`, "for programs"],
+    ],
     async run(context: Context) {
       const state = await (await findDaemon(context.home, context.signal)).state();
       if (context.json) context.terminal.printJson(part(state));

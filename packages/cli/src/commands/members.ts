@@ -7,10 +7,14 @@ import { printable } from "../text/printable.ts";
 const tokenCommand: Command = command({
   name: "token",
   summary: "the token that admits a machine at once",
-  about: "Whoever has the token is let in: pass it on like a password. With --rotate a new one replaces it; members stay members.",
+  about:
+    "Whoever has the token is let in: pass it on like a password. With --rotate a new one replaces it; members stay members.",
   positionals: [],
   flags: { rotate: toggle("replace the token; the old one admits nobody any more") },
-  examples: [["clusterd token", "print it"], ["clusterd token > token && clusterd join --token-file token", "on the next machine"]],
+  examples: [
+    ["clusterd token", "print it"],
+    ["clusterd token > token && clusterd join --token-file token", "on the next machine"],
+  ],
   async run(context, { flags }) {
     if (flags.rotate) await (await findDaemon(context.home, context.signal)).post("/cluster/v1/rotate", {});
     const token = await readToken(context.home);
@@ -26,7 +30,10 @@ const approveCommand: Command = command({
   flags: {},
   examples: [["clusterd approve 123-456", "after comparing it with the other screen"]],
   async run(context, { args }) {
-    const answer = (await (await findDaemon(context.home, context.signal)).post("/cluster/v1/approve", { code: args[0] })) as { node: string; name: string };
+    const answer = (await (await findDaemon(context.home, context.signal)).post("/cluster/v1/approve", { code: args[0] })) as {
+      node: string;
+      name: string;
+    };
     if (context.json) context.terminal.printJson(answer);
     else context.terminal.print(`${printable(answer.name)} is a member now.`);
   },
@@ -39,7 +46,10 @@ const removeCommand: Command = command({
   flags: {},
   examples: [["clusterd remove old-laptop", "the token is replaced as well"]],
   async run(context, { args }) {
-    const answer = (await (await findDaemon(context.home, context.signal)).post("/cluster/v1/remove", { node: args[0] })) as { node: string; name: string };
+    const answer = (await (await findDaemon(context.home, context.signal)).post("/cluster/v1/remove", { node: args[0] })) as {
+      node: string;
+      name: string;
+    };
     if (context.json) context.terminal.printJson(answer);
     else context.terminal.print(`${printable(answer.name)} is removed, and the cluster's token is a new one.`);
   },
@@ -50,9 +60,14 @@ const drainCommand: Command = command({
   summary: "give a node no new work",
   positionals: [{ name: "NODE", required: true, summary: "its name or id" }],
   flags: { off: toggle("let it take work again") },
-  examples: [["clusterd drain mini-2", "before it is switched off"], ["clusterd drain mini-2 --off", "back to work"]],
+  examples: [
+    ["clusterd drain mini-2", "before it is switched off"],
+    ["clusterd drain mini-2 --off", "back to work"],
+  ],
   async run(context, { args, flags }) {
-    const answer = (await (await findDaemon(context.home, context.signal)).post("/cluster/v1/drain", { node: args[0], on: !flags.off })) as { node: string; draining: boolean };
+    const answer = (await (
+      await findDaemon(context.home, context.signal)
+    ).post("/cluster/v1/drain", { node: args[0], on: !flags.off })) as { node: string; draining: boolean };
     if (context.json) context.terminal.printJson(answer);
     else context.terminal.print(`${printable(args[0] ?? "")} ${answer.draining ? "takes no new work" : "takes work again"}.`);
   },

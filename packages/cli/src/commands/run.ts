@@ -26,7 +26,10 @@ export const runCommand: Command = command({
     { name: "PROMPT", required: false, summary: "one question; without it a chat, or the prompt from stdin", rest: true },
   ],
   flags: {},
-  examples: [['clusterd run demo "What is the capital of France?"', "one answer"], ["clusterd run demo", "a chat; /bye or Ctrl-D ends it"]],
+  examples: [
+    ['clusterd run demo "What is the capital of France?"', "one answer"],
+    ["clusterd run demo", "a chat; /bye or Ctrl-D ends it"],
+  ],
   async run(context, { args }) {
     const client = await findDaemon(context.home, context.signal);
     const [ref = "", ...words] = args;
@@ -49,7 +52,13 @@ async function deployed(context: Context, client: Client, ref: string): Promise<
 }
 
 /** Streams one answer to stdout and returns it. */
-async function answer(context: Context, client: Client, model: string, messages: readonly Message[], signal: AbortSignal): Promise<string> {
+async function answer(
+  context: Context,
+  client: Client,
+  model: string,
+  messages: readonly Message[],
+  signal: AbortSignal,
+): Promise<string> {
   const { terminal } = context;
   let text = "";
   for await (const { data } of client.events("/v1/chat/completions", { body: { model, messages, stream: true }, signal })) {
@@ -86,7 +95,10 @@ async function chat(context: Context, client: Client, model: string): Promise<vo
       messages.push({ role: "user", content: question });
       current = new AbortController();
       try {
-        messages.push({ role: "assistant", content: await answer(context, client, model, messages, AbortSignal.any([context.signal, current.signal])) });
+        messages.push({
+          role: "assistant",
+          content: await answer(context, client, model, messages, AbortSignal.any([context.signal, current.signal])),
+        });
       } catch (error) {
         messages.pop();
         if (!current.signal.aborted) throw error;

@@ -17,7 +17,10 @@ export interface StreamManners {
 }
 
 /** A terminal gets colours and moving lines unless the environment says otherwise; `FORCE_COLOR` outranks `NO_COLOR`, as in Node. */
-export function mannersOf(stream: { readonly isTTY?: boolean }, env: Readonly<Record<string, string | undefined>>): StreamManners {
+export function mannersOf(
+  stream: { readonly isTTY?: boolean },
+  env: Readonly<Record<string, string | undefined>>,
+): StreamManners {
   const isTerminal = stream.isTTY === true && env["TERM"] !== "dumb";
   const forced = env["FORCE_COLOR"];
   const colours = forced !== undefined && forced !== "" ? forced !== "0" && forced !== "false" : isTerminal && !env["NO_COLOR"];

@@ -12,7 +12,10 @@ interface ProbeAnswer {
  * Lets a new pipeline decode a few tokens: ready means that a token has come out. Returns tokens per second as the engine timed
  * them, or null where it did not.
  */
-export async function firstToken(engine: { readonly port: number; readonly apiKey: string }, signal: AbortSignal): Promise<number | null> {
+export async function firstToken(
+  engine: { readonly port: number; readonly apiKey: string },
+  signal: AbortSignal,
+): Promise<number | null> {
   const response = await fetch(`http://127.0.0.1:${engine.port}/completion`, {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${engine.apiKey}` },
@@ -20,9 +23,11 @@ export async function firstToken(engine: { readonly port: number; readonly apiKe
     signal,
   });
   const text = await response.text();
-  if (!response.ok) throw new ClusterdError("engine_crashed", `The engine loaded the model but does not answer: ${text.slice(0, 300)}`);
+  if (!response.ok)
+    throw new ClusterdError("engine_crashed", `The engine loaded the model but does not answer: ${text.slice(0, 300)}`);
   const answer = JSON.parse(text) as ProbeAnswer;
-  if ((answer.tokens_predicted ?? 0) < 1) throw new ClusterdError("engine_crashed", "The engine loaded the model but no token came out.");
+  if ((answer.tokens_predicted ?? 0) < 1)
+    throw new ClusterdError("engine_crashed", "The engine loaded the model but no token came out.");
   const speed = answer.timings?.predicted_per_second;
   return typeof speed === "number" && Number.isFinite(speed) && speed > 0 ? speed : null;
 }

@@ -86,7 +86,10 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
         modelId: deployment.model,
         layers: {
           head: own === undefined ? 0 : layerCount(own.stage),
-          workers: remote.map(({ stage }, index) => ({ endpoint: `127.0.0.1:${tunnels[index]?.port}`, layers: layerCount(stage) })),
+          workers: remote.map(({ stage }, index) => ({
+            endpoint: `127.0.0.1:${tunnels[index]?.port}`,
+            layers: layerCount(stage),
+          })),
         },
         layerCount: placement.model.layerCount,
         context: placement.context,
@@ -120,7 +123,12 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
 }
 
 /** Starts one remote stage and opens its tunnel; both are undone with the stack, tunnel first. */
-async function openStage(config: HeadRunConfig, stage: PlanStage, losses: StageLosses, stack: AsyncDisposableStack): Promise<Tunnel> {
+async function openStage(
+  config: HeadRunConfig,
+  stage: PlanStage,
+  losses: StageLosses,
+  stack: AsyncDisposableStack,
+): Promise<Tunnel> {
   const node = stage.node as NodeId;
   const { deployment } = config;
   const where = `${config.nameOf(node)} (layers ${stage.firstLayer}-${stage.lastLayer})`;
@@ -141,7 +149,11 @@ async function openStage(config: HeadRunConfig, stage: PlanStage, losses: StageL
     ({ ticket } = await config.startWorker(node, request, signal));
   } catch (error) {
     const known = asClusterdError(error);
-    throw new ClusterdError(known.code === "failed" ? "worker_lost" : known.code, `${where} could not start its worker: ${known.message}`, { cause: error });
+    throw new ClusterdError(
+      known.code === "failed" ? "worker_lost" : known.code,
+      `${where} could not start its worker: ${known.message}`,
+      { cause: error },
+    );
   }
   stack.defer(async () => {
     const stop: WorkerStopRequest = { type: "worker-stop", deployment: deployment.id, epoch: deployment.epoch };

@@ -31,7 +31,12 @@ export interface WorkerHost extends AsyncDisposable {
   stop(deployment: DeploymentId, epoch: number): Promise<boolean>;
   /** Stops every stage whose head the predicate names: it left, or does not know the stage any more. */
   stopWhere(orphaned: (stage: { head: NodeId; deployment: DeploymentId; epoch: number }) => boolean): Promise<void>;
-  readonly hosted: readonly { readonly head: NodeId; readonly deployment: DeploymentId; readonly epoch: number; readonly memoryBytes: number }[];
+  readonly hosted: readonly {
+    readonly head: NodeId;
+    readonly deployment: DeploymentId;
+    readonly epoch: number;
+    readonly memoryBytes: number;
+  }[];
 }
 
 export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
@@ -50,14 +55,23 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
     async start(head, request, signal) {
       const { deployment, epoch, firstLayer, lastLayer } = request;
       const fingerprint = config.fingerprintOf(head);
-      if (fingerprint === null) throw new ClusterdError("failed", `The head ${head} has not told its data-plane certificate yet.`, { next: "Try again in a moment." });
+      if (fingerprint === null)
+        throw new ClusterdError("failed", `The head ${head} has not told its data-plane certificate yet.`, {
+          next: "Try again in a moment.",
+        });
       if (epoch <= (epochs.get(deployment) ?? 0)) {
-        throw new ClusterdError("failed", `Epoch ${epoch} of this deployment is over here: epoch ${epochs.get(deployment)} has been seen.`);
+        throw new ClusterdError(
+          "failed",
+          `Epoch ${epoch} of this deployment is over here: epoch ${epochs.get(deployment)} has been seen.`,
+        );
       }
       if (starting.has(deployment)) throw new ClusterdError("failed", "This stage is being started already.");
       const left = config.memoryBytesLeft(deployment);
       if (request.memoryBytes > left) {
-        throw new ClusterdError("does_not_fit", `Layers ${firstLayer}-${lastLayer} need ${request.memoryBytes} bytes here, ${left} are left.`);
+        throw new ClusterdError(
+          "does_not_fit",
+          `Layers ${firstLayer}-${lastLayer} need ${request.memoryBytes} bytes here, ${left} are left.`,
+        );
       }
       const known = stages.get(deployment);
       if (known === undefined && stages.size + starting.size >= HOSTED_STAGES_MAX) {
@@ -98,7 +112,10 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
       const over = [...stages.values()].filter((stage) =>
         orphaned({ head: stage.head, deployment: stage.request.deployment, epoch: stage.request.epoch }),
       );
-      for (const stage of over) config.log(`its head is gone: stopping layers ${stage.request.firstLayer}-${stage.request.lastLayer} of ${stage.request.model}`);
+      for (const stage of over)
+        config.log(
+          `its head is gone: stopping layers ${stage.request.firstLayer}-${stage.request.lastLayer} of ${stage.request.model}`,
+        );
       await Promise.all(over.map(end));
     },
     get hosted() {

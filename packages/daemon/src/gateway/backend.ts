@@ -42,7 +42,11 @@ export function createBackend(config: BackendConfig): Backend {
   const routes = (): readonly Route[] => routesOf(store.state, createdSeconds);
   function nodeNamed(name: string): { readonly node: NodeId; readonly name: string } {
     const node = findNode(store.state, name);
-    if (node === null) throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)} in the cluster.`, { next: `Nodes: ${[...displayNames(store.state).values()].join(", ")}.`, param: "node" });
+    if (node === null)
+      throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)} in the cluster.`, {
+        next: `Nodes: ${[...displayNames(store.state).values()].join(", ")}.`,
+        param: "node",
+      });
     return { node, name: displayNames(store.state).get(node) ?? name };
   }
 
@@ -80,7 +84,11 @@ export function createBackend(config: BackendConfig): Backend {
       const digits = code.replace(/\D/g, "");
       const waits = clusterState(store.state).pending.find((entry) => entry.code.replace(/\D/g, "") === digits);
       if (waits !== undefined && waits.askedNode !== mesh.self) {
-        const answer = await mesh.request(waits.askedNode, { type: "approve", code }, { signal: AbortSignal.timeout(ASK_MS_MAX) });
+        const answer = await mesh.request(
+          waits.askedNode,
+          { type: "approve", code },
+          { signal: AbortSignal.timeout(ASK_MS_MAX) },
+        );
         return { node: answer.node as NodeId, name: answer.name };
       }
       const { node, name } = await mesh.approve(code);
@@ -88,7 +96,11 @@ export function createBackend(config: BackendConfig): Backend {
     },
     async remove(name) {
       const found = nodeNamed(name);
-      if (found.node === mesh.self) throw new ClusterdError("invalid_request", "A node does not remove itself.", { next: "Use: clusterd leave", param: "node" });
+      if (found.node === mesh.self)
+        throw new ClusterdError("invalid_request", "A node does not remove itself.", {
+          next: "Use: clusterd leave",
+          param: "node",
+        });
       await mesh.remove(found.node);
       return found;
     },

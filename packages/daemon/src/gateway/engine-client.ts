@@ -15,7 +15,11 @@ export interface EngineAddress {
  * One HTTP exchange with a llama-server, its answer as a web Response with a streaming body. Aborting the signal closes the
  * connection, which frees the engine's slot. Whatever breaks the exchange becomes the error that `explain` gives for it.
  */
-export async function fetchEngine(address: EngineAddress, request: EngineRequest, explain: (error: unknown) => Promise<ClusterdError>): Promise<Response> {
+export async function fetchEngine(
+  address: EngineAddress,
+  request: EngineRequest,
+  explain: (error: unknown) => Promise<ClusterdError>,
+): Promise<Response> {
   const { signal } = request;
   signal.throwIfAborted();
   let answer: IncomingMessage;
@@ -48,7 +52,9 @@ function exchange(socket: Duplex, apiKey: string, request: EngineRequest): Promi
         signal: request.signal,
         headers: {
           authorization: `Bearer ${apiKey}`,
-          ...(request.body === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(request.body) }),
+          ...(request.body === null
+            ? {}
+            : { "content-type": "application/json", "content-length": Buffer.byteLength(request.body) }),
         },
       },
       resolve,
@@ -62,7 +68,11 @@ function exchange(socket: Duplex, apiKey: string, request: EngineRequest): Promi
 }
 
 /** The body as a web stream that errors, with the cause, where the engine's answer ends before its end. */
-function bodyOf(answer: IncomingMessage, signal: AbortSignal, explain: (error: unknown) => Promise<ClusterdError>): ReadableStream<Uint8Array> {
+function bodyOf(
+  answer: IncomingMessage,
+  signal: AbortSignal,
+  explain: (error: unknown) => Promise<ClusterdError>,
+): ReadableStream<Uint8Array> {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     try {
       for await (const chunk of answer) yield chunk as Uint8Array;

@@ -43,7 +43,11 @@ export function createEngineReach(store: Store, loop: ControlLoop, mesh: Mesh, d
     }
     let known = tickets.get(deployment);
     if (known === undefined || known.epoch !== epoch) {
-      const answer = await mesh.request(head, { type: "engine-ticket", deployment }, { signal: AbortSignal.timeout(TICKET_MS_MAX) });
+      const answer = await mesh.request(
+        head,
+        { type: "engine-ticket", deployment },
+        { signal: AbortSignal.timeout(TICKET_MS_MAX) },
+      );
       known = { epoch, ...answer };
       tickets.set(deployment, known);
       const [oldest] = tickets.keys();
@@ -56,7 +60,8 @@ export function createEngineReach(store: Store, loop: ControlLoop, mesh: Mesh, d
         const address = mesh.addressOf(head);
         const plane = store.state.others.get(head)?.advert.dataPlane;
         const peerName = displayNames(store.state).get(head) ?? head;
-        if (address === null || plane === undefined) throw new ClusterdError("shards_unreachable", `The head ${peerName} is not connected.`);
+        if (address === null || plane === undefined)
+          throw new ClusterdError("shards_unreachable", `The head ${peerName} is not connected.`);
         try {
           return await dataPlane.connect({ address, port: plane.port, fingerprint: plane.fingerprint, ticket, peerName, signal });
         } catch (error) {
@@ -73,9 +78,11 @@ export function createEngineReach(store: Store, loop: ControlLoop, mesh: Mesh, d
     const deadline = performance.now() + CAUSE_WAIT_MS;
     for (;;) {
       const view = allDeployments(store.state).find((candidate) => candidate.id === deployment)?.view;
-      if (view === undefined) return new ClusterdError("shards_unreachable", "The deployment was stopped while it answered.", { cause: error });
+      if (view === undefined)
+        return new ClusterdError("shards_unreachable", "The deployment was stopped while it answered.", { cause: error });
       if (view.reason !== null && (view.state !== "ready" || view.epoch !== epoch)) return fromReason(view.reason, error);
-      if (performance.now() >= deadline) return new ClusterdError("engine_crashed", "The engine stopped answering.", { cause: error });
+      if (performance.now() >= deadline)
+        return new ClusterdError("engine_crashed", "The engine stopped answering.", { cause: error });
       await new Promise((done) => setTimeout(done, 25));
     }
   }
@@ -83,7 +90,8 @@ export function createEngineReach(store: Store, loop: ControlLoop, mesh: Mesh, d
   return {
     async fetch(deployment, request) {
       const { epoch } = viewOf(deployment);
-      const attempt = async (): Promise<Response> => fetchEngine(await addressOf(deployment), request, (error) => explain(deployment, epoch, error));
+      const attempt = async (): Promise<Response> =>
+        fetchEngine(await addressOf(deployment), request, (error) => explain(deployment, epoch, error));
       return attempt();
     },
   };
@@ -92,7 +100,9 @@ export function createEngineReach(store: Store, loop: ControlLoop, mesh: Mesh, d
 /** `worker_lost: The worker on …` as the error it tells of. */
 function fromReason(reason: string, cause: unknown): ClusterdError {
   const [, code, message] = /^([a-z_]+): (.*)$/s.exec(reason) ?? [];
-  return code === undefined || message === undefined ? new ClusterdError("engine_crashed", reason, { cause }) : new ClusterdError(code as ErrorCode, message, { cause });
+  return code === undefined || message === undefined
+    ? new ClusterdError("engine_crashed", reason, { cause })
+    : new ClusterdError(code as ErrorCode, message, { cause });
 }
 
 async function connectLocal(port: number, signal: AbortSignal): Promise<ReturnType<typeof connectTcp>> {

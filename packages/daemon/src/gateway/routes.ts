@@ -25,10 +25,12 @@ export function findDeployment(state: DaemonState, model: string): AdvertDeploym
   const known = new Set<string>();
   const models = [...state.own.models, ...[...state.others.values()].flatMap((other) => other.advert.models)];
   for (const candidate of models) {
-    if (sameModel(candidate.id, wanted) || candidate.aliases.some((alias) => sameModel(alias, wanted))) known.add(candidate.contentId);
+    if (sameModel(candidate.id, wanted) || candidate.aliases.some((alias) => sameModel(alias, wanted)))
+      known.add(candidate.contentId);
   }
   const matches = allDeployments(state).filter(
-    ({ contentId, view }) => sameModel(view.model, wanted) || view.aliases.some((alias) => sameModel(alias, wanted)) || known.has(contentId),
+    ({ contentId, view }) =>
+      sameModel(view.model, wanted) || view.aliases.some((alias) => sameModel(alias, wanted)) || known.has(contentId),
   );
   return matches.sort((a, b) => rank(a) - rank(b))[0] ?? null;
 }

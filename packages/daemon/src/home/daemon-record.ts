@@ -18,7 +18,13 @@ export async function readDaemonRecord(home: string): Promise<DaemonRecord | nul
   try {
     const record = JSON.parse(text) as Partial<DaemonRecord>;
     if (typeof record.pid !== "number" || typeof record.api !== "string" || typeof record.node !== "string") return null;
-    return { pid: record.pid, api: record.api, apiKey: record.apiKey ?? null, node: record.node, startedAt: String(record.startedAt) };
+    return {
+      pid: record.pid,
+      api: record.api,
+      apiKey: record.apiKey ?? null,
+      node: record.node,
+      startedAt: String(record.startedAt),
+    };
   } catch {
     return null;
   }

@@ -6,7 +6,9 @@ import { readIfPresent } from "./private-file.ts";
 export async function readToken(home: string): Promise<string> {
   const text = await readIfPresent(homePaths(home).cluster);
   if (text === null) {
-    throw new ClusterdError("not_admitted", `The node of ${home} is in no cluster.`, { next: "Start it and found or join one with: clusterd join" });
+    throw new ClusterdError("not_admitted", `The node of ${home} is in no cluster.`, {
+      next: "Start it and found or join one with: clusterd join",
+    });
   }
   // Only here: libp2p is not for a command that prints a line.
   const { id, secret } = JSON.parse(text) as { id: string; secret: string };

@@ -50,11 +50,18 @@ async function readInventory(file: string): Promise<unknown> {
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    throw new ClusterdError("not_found", `The inventory ${file} cannot be read.`, { cause: error, next: "Check the path given to --nodes." });
+    throw new ClusterdError("not_found", `The inventory ${file} cannot be read.`, {
+      cause: error,
+      next: "Check the path given to --nodes.",
+    });
   }
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ClusterdError("usage", `The inventory ${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new ClusterdError(
+      "usage",
+      `The inventory ${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }

@@ -32,7 +32,11 @@ export interface DeployConfig {
   readonly catalog: Catalog;
   /** A path given to this node is remembered: tell the members of the model. */
   modelsChanged(): void;
-  ask<Type extends ControlRequest["type"]>(to: NodeId, request: Extract<ControlRequest, { type: Type }>, signal: AbortSignal): Promise<ControlAnswers[Type]>;
+  ask<Type extends ControlRequest["type"]>(
+    to: NodeId,
+    request: Extract<ControlRequest, { type: Type }>,
+    signal: AbortSignal,
+  ): Promise<ControlAnswers[Type]>;
   startHere(deployment: DeploymentId, contentId: ContentId, aliases: readonly string[], placement: Placement): void;
   stopHere(deployment: DeploymentId): boolean;
 }
@@ -52,9 +56,15 @@ export function createDeployer(config: DeployConfig): Deployer {
     const own = catalog.known(ref);
     if (own !== null) return own.profile;
     for (const [node, other] of store.state.others) {
-      const model = other.advert.models.find((candidate) => sameModel(candidate.id, ref) || candidate.aliases.some((alias) => sameModel(alias, ref)));
+      const model = other.advert.models.find(
+        (candidate) => sameModel(candidate.id, ref) || candidate.aliases.some((alias) => sameModel(alias, ref)),
+      );
       if (model === undefined || other.state !== "alive") continue;
-      const answer = await config.ask(node, { type: "profile", contentId: model.contentId }, AbortSignal.any([signal, AbortSignal.timeout(PROFILE_MS_MAX)]));
+      const answer = await config.ask(
+        node,
+        { type: "profile", contentId: model.contentId },
+        AbortSignal.any([signal, AbortSignal.timeout(PROFILE_MS_MAX)]),
+      );
       return answer.profile;
     }
     const { profile } = await catalog.resolve(ref, signal);
@@ -63,17 +73,30 @@ export function createDeployer(config: DeployConfig): Deployer {
   }
 
   function mustBeMember(): void {
-    if (store.state.standing.kind !== "member") throw new ClusterdError("not_admitted", "This node is not in a cluster yet.", { next: "Approve it on a member, or give it the cluster's token." });
+    if (store.state.standing.kind !== "member")
+      throw new ClusterdError("not_admitted", "This node is not in a cluster yet.", {
+        next: "Approve it on a member, or give it the cluster's token.",
+      });
   }
 
   function running(contentId: ContentId): AdvertDeployment | null {
-    return allDeployments(store.state).find((deployment) => deployment.contentId === contentId && deployment.view.state !== "failed" && deployment.view.state !== "draining") ?? null;
+    return (
+      allDeployments(store.state).find(
+        (deployment) =>
+          deployment.contentId === contentId && deployment.view.state !== "failed" && deployment.view.state !== "draining",
+      ) ?? null
+    );
   }
 
   async function stop(deployment: AdvertDeployment, signal: AbortSignal): Promise<void> {
     const { head } = deployment.view;
     if (head === store.state.self) config.stopHere(deployment.id);
-    else if (store.state.others.get(head)?.state !== "left") await config.ask(head, { type: "undeploy", deployment: deployment.id }, AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]));
+    else if (store.state.others.get(head)?.state !== "left")
+      await config.ask(
+        head,
+        { type: "undeploy", deployment: deployment.id },
+        AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]),
+      );
     await gone(deployment.id, signal);
   }
 
@@ -115,20 +138,32 @@ export function createDeployer(config: DeployConfig): Deployer {
       if (known !== null && !saysHow(body)) return { deployment: known.id, model: known.view.model, plan: result };
       if (known !== null) await stop(known, signal);
       for (const broken of allDeployments(store.state)) {
-        if (broken.contentId === profile.contentId && broken.view.state === "failed") await stop(broken, signal).catch(() => undefined);
+        if (broken.contentId === profile.contentId && broken.view.state === "failed")
+          await stop(broken, signal).catch(() => undefined);
       }
       const placement = withNodeIds(store.state, result);
       const deployment = asDeploymentId(randomBytes(8).toString("hex"));
       const aliases = body.as === undefined ? [] : [body.as];
       if (placement.head === store.state.self) config.startHere(deployment, profile.contentId, aliases, placement);
-      else await config.ask(placement.head as NodeId, { type: "deploy", deployment, contentId: profile.contentId, aliases, placement }, AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]));
+      else
+        await config.ask(
+          placement.head as NodeId,
+          { type: "deploy", deployment, contentId: profile.contentId, aliases, placement },
+          AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]),
+        );
       return { deployment, model: profile.id, plan: result };
     },
     async unload(model, signal) {
       mustBeMember();
-      const found = allDeployments(store.state).filter(({ view }) => sameModel(view.model, model) || view.aliases.some((alias) => sameModel(alias, model)) || catalog.known(model)?.profile.id === view.model);
+      const found = allDeployments(store.state).filter(
+        ({ view }) =>
+          sameModel(view.model, model) ||
+          view.aliases.some((alias) => sameModel(alias, model)) ||
+          catalog.known(model)?.profile.id === view.model,
+      );
       const [first] = found;
-      if (first === undefined) throw new ClusterdError("model_not_found", `${model} is not deployed.`, { next: "See what is with: clusterd ps" });
+      if (first === undefined)
+        throw new ClusterdError("model_not_found", `${model} is not deployed.`, { next: "See what is with: clusterd ps" });
       for (const deployment of found) await stop(deployment, signal);
       return { model: first.view.model };
     },

@@ -2,14 +2,28 @@ import { asModelId, type ContentId, type DeploymentId, type NodeId, type Placeme
 import type { HeadedDeployment } from "../state/daemon-state.ts";
 
 /** A deployment this node is to head, as it begins. */
-export function newDeployment(id: DeploymentId, model: string, contentId: ContentId, aliases: readonly string[], placement: Placement): HeadedDeployment {
+export function newDeployment(
+  id: DeploymentId,
+  model: string,
+  contentId: ContentId,
+  aliases: readonly string[],
+  placement: Placement,
+): HeadedDeployment {
   return {
     id,
     model: asModelId(model),
     contentId,
     aliases,
     // Planned again after a loss, it stays here: this node has the file and the record of it.
-    wish: { objective: placement.objective, head: placement.head as NodeId, pins: [], without: [], context: placement.context, slots: placement.slots, kv: placement.kv },
+    wish: {
+      objective: placement.objective,
+      head: placement.head as NodeId,
+      pins: [],
+      without: [],
+      context: placement.context,
+      slots: placement.slots,
+      kv: placement.kv,
+    },
     placement,
     wanted: true,
     phase: "planning",

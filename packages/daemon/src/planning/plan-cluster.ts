@@ -20,7 +20,12 @@ export const ASSUMED_RTT_MS = 0.5;
 export const ASSUMED_BYTES_PER_SECOND = 125_000_000;
 
 /** The plan for a model on the cluster as it is now, nodes by the names people see. */
-export function planForCluster(state: DaemonState, model: ModelProfile, wish: PlanWish, replacing: ReadonlySet<DeploymentId>): PlanResult {
+export function planForCluster(
+  state: DaemonState,
+  model: ModelProfile,
+  wish: PlanWish,
+  replacing: ReadonlySet<DeploymentId>,
+): PlanResult {
   const names = displayNames(state);
   const nameOf = (id: NodeId): string => names.get(id) ?? id;
   const request: PlanRequest = {
@@ -43,10 +48,15 @@ export function withNodeIds(state: DaemonState, placement: Placement): Placement
   const ids = new Map([...displayNames(state)].map(([id, name]) => [name, id]));
   const idOf = (name: string): NodeId => {
     const id = ids.get(name);
-    if (id === undefined) throw new ClusterdError("not_found", `The plan names a node that is gone: ${name}.`, { next: "Plan again." });
+    if (id === undefined)
+      throw new ClusterdError("not_found", `The plan names a node that is gone: ${name}.`, { next: "Plan again." });
     return id;
   };
-  return { ...placement, head: idOf(placement.head), stages: placement.stages.map((stage) => ({ ...stage, node: idOf(stage.node) })) };
+  return {
+    ...placement,
+    head: idOf(placement.head),
+    stages: placement.stages.map((stage) => ({ ...stage, node: idOf(stage.node) })),
+  };
 }
 
 function plannerNodes(
@@ -85,7 +95,10 @@ function linkTable(state: DaemonState, names: ReadonlyMap<NodeId, string>): Link
         b: second,
         // Both ends measure the same wire: the smaller figure is the one with less of their own load in it.
         rttMs: Math.min(known?.rttMs ?? Infinity, link.rttMs),
-        bytesPerSecond: Math.max(known?.bytesPerSecond ?? 0, link.bytesPerSecond > 0 ? link.bytesPerSecond : ASSUMED_BYTES_PER_SECOND),
+        bytesPerSecond: Math.max(
+          known?.bytesPerSecond ?? 0,
+          link.bytesPerSecond > 0 ? link.bytesPerSecond : ASSUMED_BYTES_PER_SECOND,
+        ),
       });
     }
   };

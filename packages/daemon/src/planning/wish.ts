@@ -28,5 +28,7 @@ export function wishOf(state: DaemonState, body: LoadBody): PlanWish {
 
 /** Whether a request says anything about how to place the model, beyond naming it. */
 export function saysHow(body: LoadBody): boolean {
-  return [body.as, body.objective, body.head, body.pin, body.without, body.ctx, body.slots, body.kv].some((value) => value !== undefined);
+  return [body.as, body.objective, body.head, body.pin, body.without, body.ctx, body.slots, body.kv].some(
+    (value) => value !== undefined,
+  );
 }

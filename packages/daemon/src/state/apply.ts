@@ -26,7 +26,9 @@ export function apply(state: DaemonState, event: StateEvent): DaemonState {
     }
     case "node-state": {
       const known = state.others.get(event.node);
-      return known === undefined || known.state === event.state ? state : withOther(state, event.node, { ...known, state: event.state });
+      return known === undefined || known.state === event.state
+        ? state
+        : withOther(state, event.node, { ...known, state: event.state });
     }
     case "removed": {
       const others = new Map(state.others);
@@ -48,14 +50,20 @@ function applyToDeployment(state: DaemonState, event: DeploymentEvent): DaemonSt
   return withDeployment(state, event.id, changed(deployment, event));
 }
 
-function changed(deployment: HeadedDeployment, event: Exclude<DeploymentEvent, { type: "deployment-wanted" | "deployment-gone" }>): HeadedDeployment {
+function changed(
+  deployment: HeadedDeployment,
+  event: Exclude<DeploymentEvent, { type: "deployment-wanted" | "deployment-gone" }>,
+): HeadedDeployment {
   switch (event.type) {
     case "deployment-unwanted":
       return { ...deployment, wanted: false, phase: "draining" };
     case "deployment-starting":
       return { ...deployment, phase: "loading", epoch: deployment.epoch + 1, progress: deployment.placement.stages.map(() => 0) };
     case "deployment-progress":
-      return { ...deployment, progress: deployment.progress.map((was, index) => (index === event.stage ? Math.max(was, event.progress) : was)) };
+      return {
+        ...deployment,
+        progress: deployment.progress.map((was, index) => (index === event.stage ? Math.max(was, event.progress) : was)),
+      };
     case "deployment-ready":
       return {
         ...deployment,

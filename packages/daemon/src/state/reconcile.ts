@@ -29,7 +29,8 @@ function nextAction(state: DaemonState, deployment: HeadedDeployment, observed: 
   if (runs) return stageLost(state, deployment) === null ? null : { type: "stop", id };
   if (nowMs < deployment.retryAtMs) return null;
   if (deployment.phase === "planning") return { type: "start", id };
-  if (deployment.phase === "recovering") return stageLost(state, deployment) === null ? { type: "start", id } : { type: "replan", id };
+  if (deployment.phase === "recovering")
+    return stageLost(state, deployment) === null ? { type: "start", id } : { type: "replan", id };
   return null;
 }
 

@@ -54,7 +54,14 @@ export function allDeployments(state: DaemonState): readonly AdvertDeployment[] 
   const others = [...state.others.values()].flatMap(({ advert, state: nodeState }) =>
     advert.deployments.map((deployment) =>
       nodeState === "left"
-        ? { ...deployment, view: { ...deployment.view, state: "failed" as const, reason: `shards_unreachable: its head ${names.get(advert.node)} has left` } }
+        ? {
+            ...deployment,
+            view: {
+              ...deployment.view,
+              state: "failed" as const,
+              reason: `shards_unreachable: its head ${names.get(advert.node)} has left`,
+            },
+          }
         : deployment,
     ),
   );
@@ -87,9 +94,15 @@ export function clusterState(state: DaemonState): ClusterState {
       engine: advert.engine,
     })),
   ];
-  const pending = [...own.pending, ...[...state.others.values()].filter((other) => other.state !== "left").flatMap((other) => other.advert.pending)];
+  const pending = [
+    ...own.pending,
+    ...[...state.others.values()].filter((other) => other.state !== "left").flatMap((other) => other.advert.pending),
+  ];
   return {
-    cluster: standing.kind === "member" ? { id: standing.id, name: standing.name, open: standing.open } : { id: "", name: "", open: false },
+    cluster:
+      standing.kind === "member"
+        ? { id: standing.id, name: standing.name, open: standing.open }
+        : { id: "", name: "", open: false },
     self: state.self,
     standing: { kind: standing.kind, code: standing.kind === "pending" ? standing.code : null },
     nodes: nodes.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1)),
