@@ -408,6 +408,9 @@ async function compose(
           }),
         );
         return;
+      case "trouble":
+        say(event.message, "warn");
+        return;
       case "stranger":
         say(`${event.address}: ${event.message}`, "warn");
         return;

@@ -2,14 +2,11 @@ import { noise } from "@chainsafe/libp2p-noise";
 import { yamux } from "@chainsafe/libp2p-yamux";
 import { identify } from "@libp2p/identify";
 import type { Libp2p } from "@libp2p/interface";
-import { mdns } from "@libp2p/mdns";
 import { tcp } from "@libp2p/tcp";
 import { createLibp2p } from "libp2p";
 import { CLUSTER_NODES_MAX, ClusterdError } from "@clusterd/wire";
 import type { MeshConfig } from "./mesh-config.ts";
 
-/** Our own mDNS service: other libp2p programs on the LAN are none of our business. */
-const SERVICE_TAG = "_clusterd._tcp.local";
 const DIAL_MS_MAX = 5_000;
 const PARALLEL_DIALS_MAX = 16;
 
@@ -24,7 +21,6 @@ export async function createNode(config: MeshConfig): Promise<Libp2p> {
       transports: [tcp({ inboundSocketInactivityTimeout: 0x7fffffff, outboundSocketInactivityTimeout: 0x7fffffff })],
       connectionEncrypters: [noise()],
       streamMuxers: [yamux()],
-      peerDiscovery: config.mdns ? [mdns({ serviceTag: SERVICE_TAG })] : [],
       services: { identify: identify() },
       // Every session has its own heartbeat.
       connectionMonitor: { enabled: false },

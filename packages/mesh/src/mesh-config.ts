@@ -20,6 +20,7 @@ export type MeshEvent =
   | { readonly type: "pending"; readonly pending: readonly PendingView[] }
   | { readonly type: "link"; readonly to: NodeId; readonly rttMs: number }
   | { readonly type: "refused"; readonly why: RefusalReason; readonly message: string }
+  | { readonly type: "trouble"; readonly message: string }
   | { readonly type: "stranger"; readonly address: string; readonly message: string };
 
 export interface MeshConfig {

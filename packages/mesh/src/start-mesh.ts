@@ -1,7 +1,16 @@
 import type { Connection, Stream } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
-import { asNodeId, cleanName, ClusterdError, isNewer, NAME_LENGTH_MAX, type Advert, type NodeId } from "@clusterd/wire";
+import {
+  asClusterdError,
+  asNodeId,
+  cleanName,
+  ClusterdError,
+  isNewer,
+  NAME_LENGTH_MAX,
+  type Advert,
+  type NodeId,
+} from "@clusterd/wire";
 import { openChannel, type Channel } from "./channel.ts";
 import { askMember, serveControl } from "./control-channel.ts";
 import {
@@ -15,6 +24,8 @@ import {
   type ClusterCredentials,
 } from "./credentials.ts";
 import { createDialBook } from "./dial-book.ts";
+import { mdnsInterfaces } from "./discovery/addresses.ts";
+import { startMdns } from "./discovery/mdns.ts";
 import { handshakeAsDialer, handshakeAsListener, type Outcome, type OwnSide } from "./handshake.ts";
 import { createNode } from "./libp2p-node.ts";
 import { changes, departed, heard, HEARTBEAT_MS, judged, type MemberTable } from "./member-table.ts";
@@ -378,12 +389,23 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
     maxOutboundStreams: 8,
   });
   await serveControl(node, (peer) => sessions.has(peer), config.onRequest);
-  node.addEventListener("peer:discovery", (event) => {
-    const peer = asNodeId(event.detail.id.toString());
-    if (!sessions.has(peer) && credentials === null) awaitOutcome();
-    book.learn(peer, event.detail.multiaddrs.map(String).slice(0, 16));
-    reach(peer);
-  });
+  const mdns = config.mdns
+    ? await startMdns({
+        self,
+        interfaces: () => mdnsInterfaces(config.listen),
+        addresses: listening,
+        found({ node: peer, addresses }) {
+          if (!sessions.has(peer) && credentials === null) awaitOutcome();
+          book.learn(peer, addresses);
+          reach(peer);
+        },
+        trouble: (error) => on({ type: "trouble", message: error.message }),
+      }).catch((error: unknown) => {
+        // Without mDNS a node still serves those who name it, and those it names.
+        on({ type: "trouble", message: asClusterdError(error).message });
+        return null;
+      })
+    : null;
   node.addEventListener("connection:open", (event) => {
     const connection = event.detail;
     setTimeout(() => {
@@ -474,6 +496,7 @@ export async function startMesh(config: MeshConfig): Promise<Mesh> {
       clearInterval(heartbeat);
       for (const list of sessions.values()) for (const session of list) session.sayGoodbye();
       await new Promise((done) => setTimeout(done, 30));
+      await mdns?.[Symbol.asyncDispose]();
       await node.stop();
     },
   };
