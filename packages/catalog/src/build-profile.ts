@@ -35,8 +35,8 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
   const experts = keys.optional("expert_count");
   const activeShare =
     experts !== null && experts > 0 ? Math.min(1, (keys.optional("expert_used_count") ?? experts) / experts) : 1;
-  const weights = new Array<number>(layerCount).fill(0);
-  const active = new Array<number>(layerCount).fill(0);
+  const weights = Array.from({ length: layerCount }, () => 0);
+  const active = Array.from({ length: layerCount }, () => 0);
   let inputBytes = 0;
   let outputBytes = 0;
   for (const { name, bytes } of tensors) {
@@ -44,7 +44,7 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
     if (layer !== undefined && Number(layer) < layerCount) {
       weights[Number(layer)] = (weights[Number(layer)] ?? 0) + bytes;
       // Of the experts only those that a token is routed to are read.
-      active[Number(layer)] = (active[Number(layer)] ?? 0) + (/_exps\.|_exps$/.test(name) ? bytes * activeShare : bytes);
+      active[Number(layer)] = (active[Number(layer)] ?? 0) + (name.includes("_exps.") ? bytes * activeShare : bytes);
     } else if (name === "token_embd.weight") inputBytes += bytes;
     else outputBytes += bytes;
   }
@@ -56,8 +56,8 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
   const empty = weights.indexOf(0);
   if (empty >= 0) throw brokenModel(path, `layer ${empty} has no tensors`);
   const hasMla =
-    tensors.some((tensor) => /attn_kv_a_mqa\.weight$/.test(tensor.name)) &&
-    tensors.some((tensor) => /attn_k_b\.weight$/.test(tensor.name));
+    tensors.some((tensor) => tensor.name.endsWith("attn_kv_a_mqa.weight")) &&
+    tensors.some((tensor) => tensor.name.endsWith("attn_k_b.weight"));
   const layers: LayerProfile[] = weights.map((weightBytes, index) => ({
     weightBytes,
     activeBytes: Math.round(active[index] ?? weightBytes),

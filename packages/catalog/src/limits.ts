@@ -32,10 +32,7 @@ export const CACHED_PROFILES_MAX = 512;
 export const CACHED_PROFILE_BYTES_MAX: number = 1024 * 1024;
 /** Paths remembered besides those in the models folder. */
 export const KNOWN_PATHS_MAX = 256;
-/** The file that remembers them. */
-export const KNOWN_PATHS_FILE_BYTES_MAX: number = 2 * 1024 * 1024;
 /** Folder entries looked at in the models folder, and how deep. */
 export const FOLDER_ENTRIES_MAX = 10_000;
-export const FOLDER_DEPTH_MAX = 4;
 /** Files that were refused and are told of. */
 export const PROBLEMS_MAX = 64;

@@ -20,7 +20,9 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   });
 }
 // Whoever reads our output may stop reading, as `head` does.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit(EXIT.done));
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? EXIT.done : EXIT.failed));
+}
 
 function report(error: ClusterdError, json: boolean): ExitCode {
   const interrupted = abort.signal.aborted;

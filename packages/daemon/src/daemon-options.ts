@@ -1,9 +1,5 @@
 import type { DeploymentPhase, NodeId, NodeState } from "@clusterd/wire";
 
-/** Ports of the contract. */
-export const API_PORT_DEFAULT = 2573;
-export const MESH_PORT_DEFAULT = 2574;
-
 export interface DaemonOptions {
   readonly home: string;
   readonly name?: string;

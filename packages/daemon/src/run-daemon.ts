@@ -31,7 +31,7 @@ import {
 } from "@clusterd/wire";
 import { advertFacts, advertModels } from "./advert-facts.ts";
 import { createAnswerer } from "./answer-request.ts";
-import type { DaemonEvent, DaemonOptions, RunningDaemon } from "./daemon-options.ts";
+import type { DaemonOptions, RunningDaemon } from "./daemon-options.ts";
 import { startControlLoop } from "./deployments/control-loop.ts";
 import { createWorkerHost, type WorkerHost } from "./deployments/worker-host.ts";
 import { createBackend } from "./gateway/backend.ts";
@@ -49,7 +49,6 @@ import { createDeployer } from "./planning/deploy.ts";
 import { newDeployment } from "./planning/headed.ts";
 import { planForCluster, withNodeIds } from "./planning/plan-cluster.ts";
 import { doesNotFit } from "./planning/refusal-text.ts";
-import { usedMemory } from "./planning/used-memory.ts";
 import { watchSpeed } from "./speed-watch.ts";
 import type { DaemonState } from "./state/daemon-state.ts";
 import { displayNames } from "./state/names.ts";

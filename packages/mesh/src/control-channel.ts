@@ -62,7 +62,7 @@ export async function askMember<Type extends ControlRequest["type"]>(
   const channel = openChannel(await connection.newStream(CONTROL_PROTOCOL, { signal }));
   try {
     channel.send(request);
-    const reply = parseControlReply<Type>(request.type as Type, await channel.receive(signal));
+    const reply = parseControlReply<Type>(request.type, await channel.receive(signal));
     if (reply.ok) return reply.answer;
     const { code, message, next } = reply.error;
     throw new ClusterdError(code, message, next === null ? {} : { next });

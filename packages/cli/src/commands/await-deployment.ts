@@ -12,10 +12,15 @@ export async function awaitReady(context: Context, client: Client, model: string
   const stop = new AbortController();
   const onAbort = (): void => stop.abort();
   signal.addEventListener("abort", onAbort, { once: true });
+  let seen = false;
   try {
     for await (const state of watchState(client, stop.signal)) {
       const deployment = findDeployment(state, model);
-      if (deployment === undefined) continue;
+      if (deployment === undefined) {
+        if (seen) throw new ClusterdError("not_found", `${model} was unloaded while it was awaited.`);
+        continue;
+      }
+      seen = true;
       if (deployment.state === "ready") return deployment;
       if (deployment.state === "failed") throw failureOf(deployment);
       terminal.progress(progressLine(state, deployment, terminal.talkStyle), `${deployment.model}: ${deployment.state}`);

@@ -17,6 +17,8 @@ const MESH_PORT = 2574;
 const PORT = { min: 0, max: 65_535 };
 const DETACH_MS_MAX = 300_000;
 const LOOK_MS = 200;
+/** Of a daemon that ended at once: its last words. */
+const LAST_LINES = 4;
 
 export const joinCommand: Command = command({
   name: "join",
@@ -117,18 +119,20 @@ async function detach(context: Context): Promise<ExitCode> {
     detached: true,
     stdio: ["ignore", log, log],
   });
-  let ended: number | null = null;
-  child.once("exit", (code) => (ended = code ?? EXIT.failed));
+  let ended: ExitCode | null = null;
+  child.once("exit", (code) => (ended = (code ?? EXIT.failed) as ExitCode));
   child.unref();
   const deadline = performance.now() + DETACH_MS_MAX;
   while (performance.now() < deadline) {
-    context.signal.throwIfAborted();
-    if (ended !== null)
-      throw new ClusterdError(
-        "failed",
-        `The daemon ended at once: ${readFileSync(file, "utf8").trim().split("\n").slice(-3).join(" ")}`,
-        { next: `Its log is ${file}.` },
-      );
+    if (context.signal.aborted) {
+      child.kill("SIGINT");
+      return EXIT.interrupted;
+    }
+    if (ended !== null) {
+      // Its last words, and its own exit code.
+      context.terminal.say(readFileSync(file, "utf8").trim().split("\n").slice(-LAST_LINES));
+      return ended;
+    }
     const state = await findDaemon(context.home, context.signal).then(
       (client) => client.state(),
       () => null,

@@ -4,6 +4,7 @@ import type { Client } from "../api/client.ts";
 import { findDaemon } from "../api/find-daemon.ts";
 import { command, type Command } from "../arguments/command.ts";
 import type { Context } from "../context.ts";
+import { isErrorCode } from "../exit-codes.ts";
 import { absoluteRef, findDeployment } from "../model-ref.ts";
 import { printableLines } from "../text/printable.ts";
 import { awaitReady } from "./await-deployment.ts";
@@ -15,7 +16,7 @@ interface Message {
 
 interface Chunk {
   readonly choices?: readonly { readonly delta?: { readonly content?: string | null }; readonly finish_reason?: string | null }[];
-  readonly error?: { readonly message?: string };
+  readonly error?: { readonly message?: string; readonly code?: string | null };
 }
 
 export const runCommand: Command = command({
@@ -66,7 +67,10 @@ async function answer(
     const chunk = JSON.parse(data) as Chunk;
     if (chunk.error !== undefined) {
       if (text !== "" && !context.json) terminal.write("\n");
-      throw new ClusterdError("failed", chunk.error.message ?? "The answer broke off.");
+      throw new ClusterdError(
+        isErrorCode(chunk.error.code) ? chunk.error.code : "failed",
+        chunk.error.message ?? "The answer broke off.",
+      );
     }
     const delta = chunk.choices?.[0]?.delta?.content ?? "";
     if (delta === "") continue;

@@ -2,7 +2,7 @@ import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { Readable } from "node:stream";
 import type { EngineRequest } from "@clusterd/gateway";
-import { ClusterdError } from "@clusterd/wire";
+import type { ClusterdError } from "@clusterd/wire";
 
 /** How one reaches a deployment's llama-server: on this machine by its port, elsewhere through a tunnel. */
 export interface EngineAddress {
@@ -42,7 +42,7 @@ function exchange(socket: Duplex, apiKey: string, request: EngineRequest): Promi
   return new Promise((resolve, reject) => {
     const agent = new Agent({ keepAlive: false });
     // The socket is connected already, here or at the other end of a tunnel.
-    agent.createConnection = () => socket as ReturnType<typeof agent.createConnection>;
+    agent.createConnection = () => socket;
     const outgoing = httpRequest(
       {
         agent,

@@ -1,4 +1,4 @@
-import { sameModel, type AdvertDeployment, type DeploymentId, type NodeId } from "@clusterd/wire";
+import { sameModel, type AdvertDeployment, type DeploymentId } from "@clusterd/wire";
 import type { Route } from "@clusterd/gateway";
 import type { DaemonState } from "../state/daemon-state.ts";
 import { displayNames } from "../state/names.ts";
@@ -38,10 +38,4 @@ export function findDeployment(state: DaemonState, model: string): AdvertDeploym
 function rank({ view }: AdvertDeployment): number {
   const order = ["ready", "recovering", "loading", "fetching", "planning", "draining", "failed"];
   return order.indexOf(view.state);
-}
-
-/** The head of a deployment and the epoch it is in. */
-export function headOf(state: DaemonState, id: DeploymentId): { readonly head: NodeId; readonly epoch: number } | null {
-  const found = allDeployments(state).find((deployment) => deployment.id === id);
-  return found === undefined ? null : { head: found.view.head, epoch: found.view.epoch };
 }
