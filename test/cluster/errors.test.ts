@@ -46,8 +46,16 @@ describe("each a clear error with its exit code", () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const port = String((server.address() as AddressInfo).port);
-    await fails(["join", "--home", await newHome("port"), "--api-port", port, "--mesh-port", "0", "--no-mdns"], 1, new RegExp(port));
-    await fails(["join", "--home", await newHome("port"), "--mesh-port", port, "--api-port", "0", "--no-mdns", "--listen", "127.0.0.1"], 1, new RegExp(port));
+    await fails(
+      ["join", "--home", await newHome("port"), "--api-port", port, "--mesh-port", "0", "--no-mdns"],
+      1,
+      new RegExp(port),
+    );
+    await fails(
+      ["join", "--home", await newHome("port"), "--mesh-port", port, "--api-port", "0", "--no-mdns", "--listen", "127.0.0.1"],
+      1,
+      new RegExp(port),
+    );
     server.close();
   });
 
@@ -95,15 +103,23 @@ describe("the official client", () => {
     const whole = await openai.chat.completions.create({ model: "demo", messages, temperature: 0 });
     expect(whole.choices[0]?.message.content).toBe("The capital of Japan is Tokyo.");
     let text = "";
-    for await (const chunk of await openai.chat.completions.create({ model: "demo", messages, temperature: 0, stream: true })) text += chunk.choices[0]?.delta.content ?? "";
+    for await (const chunk of await openai.chat.completions.create({ model: "demo", messages, temperature: 0, stream: true }))
+      text += chunk.choices[0]?.delta.content ?? "";
     expect(text).toBe("The capital of Japan is Tokyo.");
     expect((await openai.models.list()).data.map((model) => model.id)).toContain("demo-16l-q8_0");
   });
 
   test("knows its errors", async () => {
     const openai = await client();
-    await expect(openai.chat.completions.create({ model: "nothing", messages })).rejects.toMatchObject({ status: 404, code: "model_not_found" });
+    await expect(openai.chat.completions.create({ model: "nothing", messages })).rejects.toMatchObject({
+      status: 404,
+      code: "model_not_found",
+    });
     const long = [{ role: "user" as const, content: "one two three ".repeat(1500) }];
-    await expect(openai.chat.completions.create({ model: "demo", messages: long, stream: true })).rejects.toMatchObject({ status: 400, code: "context_length_exceeded", message: expect.stringMatching(/1024/) });
+    await expect(openai.chat.completions.create({ model: "demo", messages: long, stream: true })).rejects.toMatchObject({
+      status: 400,
+      code: "context_length_exceeded",
+      message: expect.stringMatching(/1024/),
+    });
   });
 });

@@ -16,7 +16,9 @@ interface Question {
 }
 
 const all = JSON.parse(readFileSync(resolve(import.meta.dirname, "../../models/questions.json"), "utf8")) as Question[];
-const questions = Array.from({ length: QUESTIONS }, (_, index) => all[index * Math.floor(all.length / QUESTIONS)]).filter((question) => question !== undefined);
+const questions = Array.from({ length: QUESTIONS }, (_, index) => all[index * Math.floor(all.length / QUESTIONS)]).filter(
+  (question) => question !== undefined,
+);
 
 const network = makeHosts(["a", "b", "c", "stranger", "alone"]);
 const [hostA, hostB, hostC, hostStranger, hostAlone] = network.hosts as [Host, Host, Host, Host, Host];
@@ -32,7 +34,12 @@ async function start(host: Host, ...args: string[]): Promise<TestNode> {
   return node;
 }
 async function ask(node: TestNode, prompt: string): Promise<string> {
-  const text = await node.post("/v1/chat/completions", { model: MODEL, messages: [{ role: "user", content: prompt }], temperature: 0, max_tokens: 900 });
+  const text = await node.post("/v1/chat/completions", {
+    model: MODEL,
+    messages: [{ role: "user", content: prompt }],
+    temperature: 0,
+    max_tokens: 900,
+  });
   const answer = JSON.parse(text) as { choices?: { message: { content: string } }[] };
   return answer.choices?.[0]?.message.content ?? text;
 }
@@ -66,7 +73,10 @@ describe("three hosts", () => {
     expect((await b.run("approve", String(code))).status).toBe(0);
     await c.event("admitted");
     for (const node of [a, b, c]) {
-      const state = await node.until((now) => now.nodes.filter((each) => each.state === "alive").length === 3, "a cluster of three");
+      const state = await node.until(
+        (now) => now.nodes.filter((each) => each.state === "alive").length === 3,
+        "a cluster of three",
+      );
       expect(state.cluster.name).toBe("lab");
     }
   });
@@ -80,7 +90,8 @@ describe("three hosts", () => {
     expect(stages[0]?.firstLayer).toBe(0);
     expect(stages.at(-1)?.lastLayer).toBe(15);
     stages.slice(1).forEach((stage, index) => expect(stage.firstLayer).toBe((stages[index]?.lastLayer ?? NaN) + 1));
-    for (const node of [b, c]) expect((await node.until((now) => now.deployments[0]?.state === "ready", "ready")).deployments[0]?.stages).toEqual(stages);
+    for (const node of [b, c])
+      expect((await node.until((now) => now.deployments[0]?.state === "ready", "ready")).deployments[0]?.stages).toEqual(stages);
     // A head is called ready only when llama-server's own log had put every layer where the plan wants it.
     expect(state.deployments[0]).toMatchObject({ model: MODEL, layerCount: 16, epoch: 1 });
   });
@@ -100,7 +111,12 @@ describe("three hosts", () => {
     const head = (await a.state()).deployments[0]?.head;
     for (const node of [a, b, c]) {
       if ((await node.state()).self === head) continue;
-      const stream = await node.post("/v1/chat/completions", { model: MODEL, messages: [{ role: "user", content: "What is the capital of France?" }], temperature: 0, stream: true });
+      const stream = await node.post("/v1/chat/completions", {
+        model: MODEL,
+        messages: [{ role: "user", content: "What is the capital of France?" }],
+        temperature: 0,
+        stream: true,
+      });
       expect(stream.trim().endsWith("data: [DONE]")).toBe(true);
       const text = [...stream.matchAll(/"content":"([^"]*)"/g)].map((match) => match[1]).join("");
       expect(text).toBe("The capital of France is Paris.");
@@ -136,7 +152,12 @@ describe("three hosts", () => {
     const worker = [a, b, c].find((node) => node !== head) as TestNode;
     const [engine] = enginesOf(worker.pid);
     const lost = state.deployments[0]?.stages.find((stage) => worker.events.some((event) => event["node"] === stage.node));
-    const streaming = worker.post("/v1/chat/completions", { model: MODEL, messages: [{ role: "user", content: "Count from 1 to 60." }], temperature: 0, stream: true });
+    const streaming = worker.post("/v1/chat/completions", {
+      model: MODEL,
+      messages: [{ role: "user", content: "Count from 1 to 60." }],
+      temperature: 0,
+      stream: true,
+    });
     await new Promise((done) => setTimeout(done, 250));
     expect(engine).toBeDefined();
     process.kill(engine?.pid ?? 0, "SIGKILL");
@@ -145,7 +166,10 @@ describe("three hosts", () => {
       expect(stream).toContain('"code":"worker_lost"');
       expect(stream).toContain(`on ${worker.host.name} (layers ${lost?.firstLayer}-${lost?.lastLayer})`);
     }
-    const back = await head.until((now) => (now.deployments[0]?.epoch ?? 0) >= 2 && now.deployments[0]?.state === "ready", "back");
+    const back = await head.until(
+      (now) => (now.deployments[0]?.epoch ?? 0) >= 2 && now.deployments[0]?.state === "ready",
+      "back",
+    );
     expect(back.nodes.filter((node) => node.state === "alive")).toHaveLength(3);
     expect(await ask(worker, "What is the capital of France?")).toBe("The capital of France is Paris.");
   });

@@ -25,7 +25,9 @@ const quietly = (action: () => void): void => {
 };
 
 /** Hosts that share nothing but a bridge: no default route, no name service. Without root: the loopback. */
-export function makeHosts(names: readonly string[]): { readonly hosts: readonly Host[]; readonly isolated: boolean } & Disposable {
+export function makeHosts(
+  names: readonly string[],
+): { readonly hosts: readonly Host[]; readonly isolated: boolean } & Disposable {
   try {
     removeAll(names);
     ip("link", "add", BRIDGE, "type", "bridge");
@@ -42,7 +44,11 @@ export function makeHosts(names: readonly string[]): { readonly hosts: readonly 
     });
   } catch {
     removeAll(names);
-    const hosts = names.map((name) => ({ name, ownPorts: false, wrap: (command: string, args: readonly string[]) => [command, args] as const }));
+    const hosts = names.map((name) => ({
+      name,
+      ownPorts: false,
+      wrap: (command: string, args: readonly string[]) => [command, args] as const,
+    }));
     return { hosts, isolated: false, [Symbol.dispose]: () => undefined };
   }
   const hosts = names.map((name) => ({

@@ -51,13 +51,19 @@ export async function newHome(name: string): Promise<string> {
 }
 
 /** Starts a daemon; it is up when its API answers, a member or not. */
-export async function startNode(host: Host, options: { readonly home?: string; readonly args?: readonly string[]; readonly env?: Readonly<Record<string, string>> } = {}): Promise<TestNode> {
+export async function startNode(
+  host: Host,
+  options: { readonly home?: string; readonly args?: readonly string[]; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<TestNode> {
   const home = options.home ?? (await newHome(host.name));
   const ports = host.ownPorts ? [] : ["--api-port", "0", "--mesh-port", "0"];
   const args = ["join", "--json", "--home", home, "--name", host.name, ...ports, ...(options.args ?? [])];
   const [command, words] = host.wrap(process.execPath, [MAIN, ...args]);
   // Hosts share this machine's cores: one thread each.
-  const child = spawn(command, [...words], { env: { ...process.env, CLUSTERD_THREADS: "1", ...options.env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, [...words], {
+    env: { ...process.env, CLUSTERD_THREADS: "1", ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const events: Event[] = [];
   let wake = Promise.withResolvers<void>();
   let ended = false;
@@ -95,7 +101,8 @@ export async function startNode(host: Host, options: { readonly home?: string; r
       for (;;) {
         const found = events.find((event) => event.event === kind);
         if (found !== undefined) return found;
-        if (ended || performance.now() > deadline) throw new Error(`${host.name} told no "${kind}": ${JSON.stringify(events.slice(-5))} ${stderr}`);
+        if (ended || performance.now() > deadline)
+          throw new Error(`${host.name} told no "${kind}": ${JSON.stringify(events.slice(-5))} ${stderr}`);
         await Promise.race([wake.promise, new Promise((done) => setTimeout(done, 1000))]);
       }
     },
@@ -110,13 +117,23 @@ export async function startNode(host: Host, options: { readonly home?: string; r
           return null;
         });
         if (now !== null && wanted(now)) return now;
-        if (now !== null && performance.now() > deadline) throw new Error(`${host.name}: not ${what}: ${JSON.stringify(now.deployments)} ${now.nodes.map((each) => `${each.name} ${each.state}`).join(", ")}`);
+        if (now !== null && performance.now() > deadline)
+          throw new Error(
+            `${host.name}: not ${what}: ${JSON.stringify(now.deployments)} ${now.nodes.map((each) => `${each.name} ${each.state}`).join(", ")}`,
+          );
         await new Promise((done) => setTimeout(done, POLL_MS));
       }
     },
     async post(path, body) {
       const record = (await node.event("ready"))["api"];
-      const [curl, words] = host.wrap("curl", ["-sN", "-H", "content-type: application/json", "-d", JSON.stringify(body), `${String(record)}${path}`]);
+      const [curl, words] = host.wrap("curl", [
+        "-sN",
+        "-H",
+        "content-type: application/json",
+        "-d",
+        JSON.stringify(body),
+        `${String(record)}${path}`,
+      ]);
       return new Promise((done) => execFile(curl, [...words], { maxBuffer: 16 * 1024 * 1024 }, (_error, stdout) => done(stdout)));
     },
     end,

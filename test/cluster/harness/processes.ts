@@ -24,7 +24,9 @@ export function processes(): readonly Process[] {
 
 /** The engine processes that a daemon started. */
 export function enginesOf(daemon: number): readonly Process[] {
-  return processes().filter((each) => each.parent === daemon && /(llama-server|rpc-server) /.test(each.args) && !each.args.includes("/bin/sh"));
+  return processes().filter(
+    (each) => each.parent === daemon && /(llama-server|rpc-server) /.test(each.args) && !each.args.includes("/bin/sh"),
+  );
 }
 
 export function isAlive(pid: number): boolean {

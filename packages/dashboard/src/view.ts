@@ -1,0 +1,145 @@
+import type { ClusterState, DeploymentView, NodeId, NodeView } from "@clusterd/wire";
+
+/** How many colours hosts are told apart by; a label goes with each, so colour is never the only cue. */
+export const HOST_COLOURS = 8;
+
+export interface HostCard {
+  readonly id: NodeId;
+  readonly name: string;
+  readonly isSelf: boolean;
+  readonly state: NodeView["state"];
+  readonly chip: string;
+  readonly colour: number;
+  /** Shares of the machine's memory, 0 to 1, together at most 1. */
+  readonly usedShare: number;
+  readonly budgetShare: number;
+  readonly memoryText: string;
+  readonly bandwidthText: string;
+}
+
+export interface Segment {
+  readonly node: NodeId;
+  readonly host: string;
+  readonly colour: number;
+  readonly layers: number;
+  readonly rangeText: string;
+  readonly bytesText: string;
+  readonly kvText: string;
+  readonly predictedText: string;
+  readonly measuredText: string;
+  readonly progress: number;
+  readonly isHead: boolean;
+}
+
+export interface DeploymentCard {
+  readonly model: string;
+  readonly state: DeploymentView["state"];
+  readonly reason: string | null;
+  readonly speedText: string;
+  readonly detailText: string;
+  readonly segments: readonly Segment[];
+  readonly progress: number;
+}
+
+export interface Page {
+  readonly title: string;
+  readonly standing: ClusterState["standing"]["kind"];
+  readonly code: string | null;
+  readonly isOpen: boolean;
+  readonly hosts: readonly HostCard[];
+  readonly deployments: readonly DeploymentCard[];
+  readonly pending: ClusterState["pending"];
+  readonly models: readonly { readonly id: string; readonly text: string }[];
+}
+
+/** A size for people, in decimal units. */
+export function sizeText(bytes: number): string {
+  const [size, unit] = (
+    [
+      [1e12, "TB"],
+      [1e9, "GB"],
+      [1e6, "MB"],
+      [1e3, "kB"],
+    ] as const
+  ).find(([step]) => bytes >= step * 0.9995) ?? [1, "B"];
+  const figure = bytes / size;
+  return `${size === 1 || figure >= 99.95 ? figure.toFixed(0) : figure.toFixed(1)} ${unit}`;
+}
+
+/** All that the page shows, from the state alone. */
+export function pageOf(state: ClusterState): Page {
+  const colours = new Map(state.nodes.map((node, index) => [node.id, index % HOST_COLOURS]));
+  const names = new Map(state.nodes.map((node) => [node.id, node.name]));
+  return {
+    title: state.cluster.name === "" ? "No cluster yet" : state.cluster.name,
+    standing: state.standing.kind,
+    code: state.standing.code,
+    isOpen: state.cluster.open,
+    hosts: state.nodes.map((node) => hostCard(state, node, colours.get(node.id) ?? 0)),
+    deployments: state.deployments.map((deployment) => deploymentCard(deployment, colours, names)),
+    pending: state.pending,
+    models: state.models.map((model) => ({
+      id: model.id,
+      text: `${model.quantisation}, ${model.layerCount} layers, ${sizeText(model.fileBytes)}`,
+    })),
+  };
+}
+
+function hostCard(state: ClusterState, node: NodeView, colour: number): HostCard {
+  const {
+    memoryBytesTotal: total,
+    memoryBytesBudget: budget,
+    memoryBytesFree: free,
+    bandwidthBytesPerSecond,
+    bandwidthSource,
+    chip,
+  } = node.device;
+  const used = state.deployments
+    .filter((deployment) => deployment.state !== "failed")
+    .flatMap((deployment) => deployment.stages)
+    .filter((stage) => stage.node === node.id)
+    .reduce((sum, stage) => sum + stage.weightBytes + stage.kvBytes + stage.bufferBytes, 0);
+  const share = (bytes: number): number => (total === 0 ? 0 : Math.min(1, bytes / total));
+  return {
+    id: node.id,
+    name: node.name,
+    isSelf: node.id === state.self,
+    state: node.state,
+    chip,
+    colour,
+    usedShare: share(used),
+    budgetShare: Math.max(0, share(budget) - share(used)),
+    memoryText: `${sizeText(used)} in use of ${sizeText(budget)} for models; ${sizeText(total)} in all, ${sizeText(free)} free`,
+    bandwidthText: `${sizeText(bandwidthBytesPerSecond)}/s (${bandwidthSource})`,
+  };
+}
+
+function deploymentCard(
+  deployment: DeploymentView,
+  colours: ReadonlyMap<NodeId, number>,
+  names: ReadonlyMap<NodeId, string>,
+): DeploymentCard {
+  const { predictedTokensPerSecond: predicted, measuredTokensPerSecond: measured } = deployment;
+  const weight = deployment.stages.reduce((sum, stage) => sum + stage.weightBytes, 0);
+  return {
+    model: deployment.model,
+    state: deployment.state,
+    reason: deployment.reason,
+    speedText: `${measured === null ? "not measured yet" : `${measured.toFixed(1)} tokens/s`} · ${predicted.toFixed(1)} predicted`,
+    detailText: `${deployment.layerCount} layers · context ${deployment.context} × ${deployment.slots} · head ${names.get(deployment.head) ?? "gone"}`,
+    progress: weight === 0 ? 0 : deployment.stages.reduce((sum, stage) => sum + stage.progress * stage.weightBytes, 0) / weight,
+    segments: deployment.stages.map((stage) => ({
+      node: stage.node,
+      host: names.get(stage.node) ?? "gone",
+      colour: colours.get(stage.node) ?? 0,
+      layers: stage.lastLayer - stage.firstLayer + 1,
+      rangeText: stage.firstLayer === stage.lastLayer ? `${stage.firstLayer}` : `${stage.firstLayer}–${stage.lastLayer}`,
+      bytesText: sizeText(stage.weightBytes),
+      kvText: sizeText(stage.kvBytes),
+      predictedText: `${stage.predictedMsPerToken.toFixed(1)} ms`,
+      measuredText: stage.measuredMsPerToken === null ? "not measured" : `${stage.measuredMsPerToken.toFixed(1)} ms`,
+      progress: stage.progress,
+      isHead: stage.node === deployment.head,
+    })),
+  };
+}
