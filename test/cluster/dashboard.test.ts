@@ -10,7 +10,15 @@ import { startNode, type TestNode } from "./harness/node.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 const AXE: string = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 const host = (name: string): Host => ({ name, ownPorts: false, wrap: (command, args) => [command, args] });
 
 describe.runIf(existsSync(CHROMIUM))("the dashboard, in a browser, on a real node", () => {
@@ -39,9 +47,12 @@ describe.runIf(existsSync(CHROMIUM))("the dashboard, in a browser, on a real nod
   /** What a screen reader or a keyboard would stumble over. */
   async function violations(): Promise<string[]> {
     // Evaluated through the browser's own channel: the page's security policy lets no such script in.
-    return (await page.evaluate(`${AXE}; axe.run().then((result) => result.violations.map((each) => each.id + ": " + each.nodes.map((one) => one.html).join(" ")))`)) as string[];
+    return (await page.evaluate(
+      `${AXE}; axe.run().then((result) => result.violations.map((each) => each.id + ": " + each.nodes.map((one) => one.html).join(" ")))`,
+    )) as string[];
   }
-  const shot = async (name: string): Promise<void> => void (await page.screenshot({ path: join(await shots, `${name}.png`), fullPage: true }));
+  const shot = async (name: string): Promise<void> =>
+    void (await page.screenshot({ path: join(await shots, `${name}.png`), fullPage: true }));
 
   test("says what to type where nothing runs", async () => {
     await page.getByText("Nothing is deployed").waitFor();
@@ -68,7 +79,8 @@ describe.runIf(existsSync(CHROMIUM))("the dashboard, in a browser, on a real nod
     expect((await node.run("load", "demo", "--objective", "spread", "--wait")).status).toBe(0);
     await page.getByText("ready", { exact: true }).waitFor();
     const state = await node.state();
-    for (const stage of state.deployments[0]?.stages ?? []) await page.getByText(`layers ${stage.firstLayer}–${stage.lastLayer}`).waitFor();
+    for (const stage of state.deployments[0]?.stages ?? [])
+      await page.getByText(`layers ${stage.firstLayer}–${stage.lastLayer}`).waitFor();
     await page.getByText("Layers as a table").click();
     expect(await page.getByRole("row").count()).toBe(3);
     expect(await violations()).toEqual([]);

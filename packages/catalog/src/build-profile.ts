@@ -5,7 +5,7 @@ import { METADATA_TEXT_MAX } from "./limits.ts";
 import { plainText } from "./plain-text.ts";
 import type { ModelMetadata } from "./read-metadata.ts";
 import { partName } from "./split-parts.ts";
-import { TENSOR_TYPES } from "./tensor-types.ts";
+import { quantisationName } from "./tensor-types.ts";
 
 /** Bytes of one element of a hidden state on the wire (f32). */
 const HIDDEN_ELEMENT_BYTES = 4;
@@ -70,7 +70,7 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
     contentId: asContentId(contentId),
     name: plainText(name, METADATA_TEXT_MAX),
     architecture: plainText(metadata.general.architecture, 64),
-    quantisation: dominantType(tensors),
+    quantisation: quantisationName(typeof fileType === "number" ? fileType : null, bytesByType(tensors)),
     fileBytes: parts.reduce((sum, part) => sum + part.fileBytes, 0),
     contextMax: keys.whole("context_length"),
     vocabularySize: metadata.tokens ?? keys.optional("vocab_size") ?? 0,
@@ -124,10 +124,8 @@ function mlaElements(keys: KeyReader): number {
   return (keys.optional("attention.kv_lora_rank") ?? 0) + (keys.optional("rope.dimension_count") ?? 0);
 }
 
-/** The type that holds most of the model's bytes, for people. */
-function dominantType(tensors: GuardedHeader["tensors"]): string {
+function bytesByType(tensors: GuardedHeader["tensors"]): ReadonlyMap<number, number> {
   const bytes = new Map<number, number>();
   for (const tensor of tensors) bytes.set(tensor.type, (bytes.get(tensor.type) ?? 0) + tensor.bytes);
-  const [most] = [...bytes].sort((a, b) => b[1] - a[1]);
-  return most === undefined ? "unknown" : (TENSOR_TYPES.get(most[0])?.name ?? "unknown");
+  return bytes;
 }

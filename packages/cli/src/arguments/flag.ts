@@ -86,21 +86,6 @@ export function whole(
   return value(placeholder, summary, (text, name) => wholeNumber(text, name, limits), shape);
 }
 
-/** A flag with a number within limits. */
-export function decimal(
-  placeholder: string,
-  summary: string,
-  limits: { readonly min: number; readonly max: number },
-): Flag<number | undefined> {
-  return value(placeholder, summary, (text, name) => {
-    const number = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    if (!(number >= limits.min && number <= limits.max)) {
-      throw usageError(`${name} takes a number from ${limits.min} to ${limits.max}; it was given "${text}".`);
-    }
-    return number;
-  });
-}
-
 function wholeNumber(text: string, name: string, { min, max }: { readonly min: number; readonly max: number }): number {
   const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (!(number >= min && number <= max)) {
