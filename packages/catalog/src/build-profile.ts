@@ -65,6 +65,7 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
   }));
   const name =
     typeof metadata.general.name === "string" && metadata.general.name !== "" ? metadata.general.name : modelIdOf(path);
+  const fileType = metadata.general.file_type;
   return {
     id: asModelId(modelIdOf(path)),
     contentId: asContentId(contentId),
