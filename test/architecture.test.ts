@@ -34,7 +34,7 @@ function faults({ path, text }: Source): string[] {
   if (own === "planner" && !isTest && /from "node:|Math\.random|Date\.now|new Date|performance\./.test(text))
     found.push(`${path}: the planner is pure`);
   if (basename(path) === "index.ts" && /^export \*/m.test(text)) found.push(`${path} exports without names`);
-  if (/^export default/m.test(text) && !/\.config\.ts$/.test(path)) found.push(`${path} has a default export`);
+  if (/^export default/m.test(text) && !path.endsWith(".config.ts")) found.push(`${path} has a default export`);
   if (!/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.config)?\.tsx?$/.test(basename(path))) found.push(`${path} is not kebab-case`);
   if (/^(utils?|helpers?|common|types)\.tsx?$/.test(basename(path))) found.push(`${path} says nothing by its name`);
   if (/^\s*(export )?(const )?enum /m.test(text)) found.push(`${path} has an enum`);

@@ -1,4 +1,4 @@
-import preact from "@preact/preset-vite";
+import { preact } from "@preact/preset-vite";
 import { defineConfig, type UserConfig } from "vite";
 
 const config: UserConfig = defineConfig({

@@ -47,9 +47,9 @@ describe.runIf(existsSync(CHROMIUM))("the dashboard, in a browser, on a real nod
   /** What a screen reader or a keyboard would stumble over. */
   async function violations(): Promise<string[]> {
     // Evaluated through the browser's own channel: the page's security policy lets no such script in.
-    return (await page.evaluate(
+    return await page.evaluate<string[]>(
       `${AXE}; axe.run().then((result) => result.violations.map((each) => each.id + ": " + each.nodes.map((one) => one.html).join(" ")))`,
-    )) as string[];
+    );
   }
   const shot = async (name: string): Promise<void> =>
     void (await page.screenshot({ path: join(await shots, `${name}.png`), fullPage: true }));
