@@ -111,7 +111,8 @@ const idOf = (own: OwnSide): string | null => own.credentials?.id ?? own.token?.
 
 /** Both versions, named, where two engines cannot work together; null where they can. */
 export function protocolMismatch(own: Pick<OwnSide, "rpcProtocol">, other: string, otherName: string): string | null {
-  const same = own.rpcProtocol.split(".").slice(0, 2).join(".") === other.split(".").slice(0, 2).join(".");
+  // All three numbers: the last one follows the table of operators, and a mismatch there computes wrong without a word.
+  const same = own.rpcProtocol === other;
   return same ? null : `${otherName} runs RPC protocol ${other}, this node runs ${own.rpcProtocol}; both need the same engine`;
 }
 

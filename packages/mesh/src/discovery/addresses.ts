@@ -34,7 +34,9 @@ export function dialable(text: string): Multiaddr | null {
 
 /** This machine's own IPv4 (and, if `v6` too, IPv6) addresses; loopback only where there is nothing else. */
 function interfaceAddresses(v6: boolean): string[] {
-  const all = Object.entries(networkInterfaces()).flatMap(([name, addresses]) => (addresses ?? []).map((address) => ({ name, ...address })));
+  const all = Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+    (addresses ?? []).map((address) => ({ name, ...address })),
+  );
   const wanted = all.filter((one) => one.family === "IPv4" || (v6 && !one.address.startsWith("fe80:")));
   const outward = wanted.filter((one) => !one.internal && !INNER_BRIDGE.test(one.name));
   const routed = outward.filter((one) => !one.address.startsWith("169.254."));

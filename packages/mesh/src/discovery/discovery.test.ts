@@ -9,24 +9,31 @@ describe("mDNS packets", () => {
     expect(decodePacket(encodeQuestion())).toEqual({ kind: "question" });
   });
 
-  test.prop([fc.array(fc.stringMatching(/^[!-~]{1,200}$/), { minLength: 1, maxLength: 8 })])("an answer carries its addresses", (addresses) => {
-    expect(decodePacket(encodeAnswer("instance", addresses))).toEqual({ kind: "answer", addresses });
-  });
+  test.prop([fc.array(fc.stringMatching(/^[!-~]{1,200}$/), { minLength: 1, maxLength: 8 })])(
+    "an answer carries its addresses",
+    (addresses) => {
+      expect(decodePacket(encodeAnswer("instance", addresses))).toEqual({ kind: "answer", addresses });
+    },
+  );
 
   test.prop([fc.uint8Array({ maxLength: 400 })])("noise is nothing, and harms nothing", (bytes) => {
     expect(decodePacket(bytes)).toBeNull();
   });
 
-  test.prop([fc.nat(200), fc.nat(255), fc.nat(300)])("a damaged answer is read or refused, never thrown over", (at, byte, cut) => {
-    const packet = Uint8Array.from(encodeAnswer("instance", ["/ip4/10.0.0.1/tcp/2574", "/ip4/10.0.0.2/tcp/2574"]));
-    packet[at % packet.length] = byte;
-    const decoded = decodePacket(packet.subarray(0, cut));
-    expect(decoded === null || decoded.kind === "answer" || decoded.kind === "question").toBe(true);
-  });
+  test.prop([fc.nat(200), fc.nat(255), fc.nat(300)])(
+    "a damaged answer is read or refused, never thrown over",
+    (at, byte, cut) => {
+      const packet = Uint8Array.from(encodeAnswer("instance", ["/ip4/10.0.0.1/tcp/2574", "/ip4/10.0.0.2/tcp/2574"]));
+      packet[at % packet.length] = byte;
+      const decoded = decodePacket(packet.subarray(0, cut));
+      expect(decoded === null || decoded.kind === "answer" || decoded.kind === "question").toBe(true);
+    },
+  );
 
   test("names that point at themselves or forwards are refused", () => {
     const header = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for (const pointer of [12, 13, 14, 200]) expect(decodePacket(Uint8Array.from([...header, 0xc0, pointer, 0, 12, 0, 1]))).toBeNull();
+    for (const pointer of [12, 13, 14, 200])
+      expect(decodePacket(Uint8Array.from([...header, 0xc0, pointer, 0, 12, 0, 1]))).toBeNull();
   });
 });
 
@@ -35,9 +42,12 @@ describe("addresses", () => {
     expect(dialable(text)).toBeNull();
   });
 
-  test.each(["/ip4/10.0.0.1/tcp/0", "/ip4/10.0.0.1/udp/1", "/ip4/10.0.0.1/tcp/1/ws", "/unix/tmp", "/ip4/10.0.0.1"])("%s is none", (text) => {
-    expect(dialable(text)).toBeNull();
-  });
+  test.each(["/ip4/10.0.0.1/tcp/0", "/ip4/10.0.0.1/udp/1", "/ip4/10.0.0.1/tcp/1/ws", "/unix/tmp", "/ip4/10.0.0.1"])(
+    "%s is none",
+    (text) => {
+      expect(dialable(text)).toBeNull();
+    },
+  );
 
   test.each(["/ip4/10.0.0.1/tcp/1", "/ip6/::1/tcp/1", "/dns4/host/tcp/1"])("%s is one", (text) => {
     const address = dialable(text);

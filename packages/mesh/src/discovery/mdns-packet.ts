@@ -24,8 +24,13 @@ export function encodeQuestion(): Uint8Array {
 /** The answer: this node, under a name of no meaning, at these multiaddrs. */
 export function encodeAnswer(instance: string, addresses: readonly string[]): Uint8Array {
   const name = encodeName(`${instance}.${SERVICE}`);
-  const texts = addresses.map((address) => Buffer.from(`${ADDRESS_KEY}${address}`, "utf8")).filter((text) => text.length <= STRING_BYTES_MAX);
-  const records = [record(encodeName(SERVICE), TYPE_PTR, name), ...texts.map((text) => record(name, TYPE_TXT, Buffer.concat([Buffer.of(text.length), text])))];
+  const texts = addresses
+    .map((address) => Buffer.from(`${ADDRESS_KEY}${address}`, "utf8"))
+    .filter((text) => text.length <= STRING_BYTES_MAX);
+  const records = [
+    record(encodeName(SERVICE), TYPE_PTR, name),
+    ...texts.map((text) => record(name, TYPE_TXT, Buffer.concat([Buffer.of(text.length), text]))),
+  ];
   return Buffer.concat([header(FLAGS_ANSWER, 0, records.length), ...records]);
 }
 
@@ -68,7 +73,8 @@ function readAnswer(bytes: Buffer, questions: number, records: number): MdnsPack
     const length = bytes.readUInt16BE(end + 8);
     if (start + length > bytes.length) return null;
     if (type === TYPE_PTR && name === SERVICE) ours = true;
-    if (type === TYPE_TXT && name.endsWith(`.${SERVICE}`)) addresses.push(...readAddresses(bytes.subarray(start, start + length)));
+    if (type === TYPE_TXT && name.endsWith(`.${SERVICE}`))
+      addresses.push(...readAddresses(bytes.subarray(start, start + length)));
     at = start + length;
   }
   return ours && addresses.length > 0 ? { kind: "answer", addresses } : null;
@@ -76,7 +82,7 @@ function readAnswer(bytes: Buffer, questions: number, records: number): MdnsPack
 
 function readAddresses(texts: Buffer): string[] {
   const found: string[] = [];
-  for (let at = 0; at < texts.length; ) {
+  for (let at = 0; at < texts.length;) {
     const length = texts[at] ?? 0;
     const text = texts.toString("utf8", at + 1, at + 1 + length);
     if (text.startsWith(ADDRESS_KEY)) found.push(text.slice(ADDRESS_KEY.length));

@@ -63,7 +63,10 @@ export async function startMdns(config: MdnsConfig): Promise<Mdns> {
   receiver.on("error", (error) => config.trouble(troubled(error)));
 
   function report(texts: readonly string[], from: RemoteInfo): void {
-    const addresses = texts.slice(0, 2 * ADDRESSES_PER_NODE_MAX).map(dialable).filter((address) => address !== null);
+    const addresses = texts
+      .slice(0, 2 * ADDRESSES_PER_NODE_MAX)
+      .map(dialable)
+      .filter((address) => address !== null);
     const [node] = addresses.map(nodeOf);
     if (node == null || node === config.self || addresses.some((address) => nodeOf(address) !== node)) return;
     // Where the answer came from is the likeliest way back.
