@@ -131,7 +131,8 @@ test.prop([cluster, fc.nat(3)])("more memory never makes it refuse or slow", (sp
   );
   if (!result.feasible) return;
   // A model that now fits one machine is not split any more, even over a faster second one: that is the rule, not a slowdown.
-  if (placed(more).stages.length === 1 && result.stages.length > 1) return;
+  const alone = (each: Placement): boolean => each.stages.length === 1 && each.stages[0]?.node === each.head;
+  if (alone(placed(more)) && !alone(result)) return;
   expect(placed(more).predicted.msPerToken).toBeLessThanOrEqual(result.predicted.msPerToken * 1.0201);
 });
 
