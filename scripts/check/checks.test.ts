@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkCounts, CHECKS, parseOnly, sumCounts, summaryLine } from "./checks.ts";
+import { checkCounts, CHECKS, failedTests, parseOnly, sumCounts, summaryLine } from "./checks.ts";
 
 const types = CHECKS.find((check) => check.name === "types") as (typeof CHECKS)[number];
 const unit = CHECKS.find((check) => check.name === "unit") as (typeof CHECKS)[number];
@@ -22,6 +22,23 @@ describe("what a check came to", () => {
     expect(checkCounts(unit, 1, report).failed).toBe(1);
     expect(checkCounts(unit, 1, null).failed).toBe(1);
     expect(checkCounts(unit, null, "{").failed).toBe(1);
+  });
+});
+
+describe("the tests that failed", () => {
+  test("are named with what they said, and a file that does not load is one", () => {
+    const passed = { status: "passed", fullName: "fine" };
+    const wrong = { status: "failed", fullName: "adds", failureMessages: ["2 is not 3"] };
+    const testResults = [
+      { name: "/a.test.ts", status: "failed", assertionResults: [passed, wrong] },
+      { name: "/b.test.ts", status: "failed", message: "no such module", assertionResults: [] },
+      { name: "/c.test.ts", status: "passed", assertionResults: [passed] },
+    ];
+    expect(failedTests(JSON.stringify({ testResults }))).toEqual([
+      { file: "/a.test.ts", name: "adds", message: "2 is not 3" },
+      { file: "/b.test.ts", name: "the file itself", message: "no such module" },
+    ]);
+    expect(failedTests(null)).toEqual([]);
   });
 });
 

@@ -10,8 +10,15 @@ export interface Check {
   readonly name: string;
   readonly title: string;
   /** The program and its arguments; tests leave their report in `reportFile`. */
-  readonly command: (reportFile: string) => readonly string[];
+  readonly command: (reportFile: string, files?: readonly string[]) => readonly string[];
   readonly countsTests: boolean;
+}
+
+/** A test that failed, and what it said. */
+export interface FailedTest {
+  readonly file: string;
+  readonly name: string;
+  readonly message: string;
 }
 
 function tool(name: string, title: string, ...command: string[]): Check {
@@ -19,9 +26,9 @@ function tool(name: string, title: string, ...command: string[]): Check {
 }
 
 function tests(project: string, title: string): Check {
-  const command = (reportFile: string): string[] => {
+  const command = (reportFile: string, files: readonly string[] = []): string[] => {
     const reporters = ["--reporter=dot", "--reporter=json", `--outputFile.json=${reportFile}`];
-    return ["vitest", "run", "--project", project, "--passWithNoTests", "--silent=passed-only", ...reporters];
+    return ["vitest", "run", "--project", project, "--passWithNoTests", "--silent=passed-only", ...reporters, ...files];
   };
   return { name: project, title, command, countsTests: true };
 }
@@ -71,6 +78,31 @@ export function checkCounts(check: Check, code: number | null, report: string | 
     failed: failed === 0 && code !== 0 ? 1 : failed,
     skipped: countIn(read, "numPendingTests") + countIn(read, "numTodoTests"),
   };
+}
+
+/** The tests that failed by vitest's JSON report; a file that did not even load counts as one. */
+export function failedTests(report: string | null): readonly FailedTest[] {
+  interface Result {
+    readonly name: string;
+    readonly status: string;
+    readonly message?: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[];
+    }[];
+  }
+  let results: readonly Result[];
+  try {
+    results = (JSON.parse(report ?? "") as { readonly testResults: readonly Result[] }).testResults;
+  } catch {
+    return [];
+  }
+  return results.flatMap(({ name: file, status, message = "", assertionResults }) => {
+    const failed = assertionResults.filter((test) => test.status === "failed");
+    if (failed.length === 0) return status === "failed" ? [{ file, name: "the file itself", message }] : [];
+    return failed.map((test) => ({ file, name: test.fullName, message: test.failureMessages?.join("\n") ?? "" }));
+  });
 }
 
 export function sumCounts(all: readonly Counts[]): Counts {
