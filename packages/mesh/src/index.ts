@@ -7,5 +7,14 @@ export type { AdvertFacts, Mesh, MeshConfig, MeshEvent, Standing } from "./mesh-
 export { startMesh } from "./start-mesh.ts";
 export type { Certificate } from "./data-plane/certificate.ts";
 export { loadCertificate } from "./data-plane/certificate.ts";
-export type { DataPlane, DataPlaneConfig, Offer, OfferOptions, ReachOptions, Tunnel } from "./data-plane/data-plane.ts";
+export type {
+  Carry,
+  DataPlane,
+  DataPlaneConfig,
+  ListenOptions,
+  Offer,
+  OfferOptions,
+  ReachOptions,
+  Tunnel,
+} from "./data-plane/data-plane.ts";
 export { startDataPlane } from "./data-plane/data-plane.ts";

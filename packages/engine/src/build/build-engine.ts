@@ -32,7 +32,12 @@ export interface BuildEngineOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-async function prebuiltLibraries(scratch: string, logFile: string, options: BuildEngineOptions): Promise<string> {
+/** The folder of a platform's prebuilt libraries: installed with the packages, else fetched into `scratch`. */
+export async function prebuiltLibraries(
+  scratch: string,
+  logFile: string,
+  options: Pick<BuildEngineOptions, "platform" | "sources" | "tools" | "onProgress" | "signal">,
+): Promise<string> {
   const { sources, platform, tools, signal } = options;
   const installed = sources.prebuiltFolder(platform.plainPackage);
   let bins = installed;
@@ -55,8 +60,8 @@ async function buildInto(work: string, logFile: string, options: BuildEngineOpti
   const scratch = join(work, "scratch");
   await Promise.all([mkdir(output), mkdir(scratch)]);
   await copyLibraries(await prebuiltLibraries(scratch, logFile, options), output);
-  const { release, bundle, recipeFolder } = sources;
-  await compileEngine({ tools, bundle, recipeFolder, release, output, scratch, logFile, onProgress, signal });
+  const { release, bundle, recipeFolder, patches } = sources;
+  await compileEngine({ tools, bundle, recipeFolder, patches, release, output, scratch, logFile, onProgress, signal });
 
   const suffix = platform.executableSuffix;
   const programs = { llamaServer: join(output, `llama-server${suffix}`), rpcServer: join(output, `ggml-rpc-server${suffix}`) };
@@ -73,7 +78,7 @@ async function buildInto(work: string, logFile: string, options: BuildEngineOpti
     signal,
   });
   onProgress({ step: "asking the engine what it can do", fraction: null });
-  const { rpcProtocol, devices } = await inspectEngine(programs, signal);
+  const { rpcProtocol, devices, localWeights } = await inspectEngine(programs, signal);
   if (!sameRpcProtocol(rpcProtocol, ENGINE_RPC_PROTOCOL)) {
     throw new ClusterdError(
       "protocol_mismatch",
@@ -83,7 +88,17 @@ async function buildInto(work: string, logFile: string, options: BuildEngineOpti
   }
   const { fingerprint } = options;
   const all = [...options.gpus.notes, ...notes];
-  await writeRecord(output, { dir: output, ...programs, llamaCpp: release, rpcProtocol, fingerprint, devices, notes: all }, true);
+  const engine: Engine = {
+    dir: output,
+    ...programs,
+    llamaCpp: release,
+    rpcProtocol,
+    fingerprint,
+    devices,
+    localWeights,
+    notes: all,
+  };
+  await writeRecord(output, engine, true);
   return output;
 }
 

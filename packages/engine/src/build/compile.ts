@@ -32,12 +32,16 @@ export interface CompileOptions {
   readonly tools: BuildTools;
   readonly bundle: string;
   readonly recipeFolder: string;
+  /** Paths of our changes to the source. */
+  readonly patches: readonly string[];
   readonly release: string;
   /** The folder that holds the prebuilt libraries and gets the results. */
   readonly output: string;
   /** A folder for everything in between. */
   readonly scratch: string;
   readonly logFile: string;
+  /** For another machine: what CMake is told of it, and the programs to make. Without it: all of them, for this one. */
+  readonly cross?: { readonly settings: Readonly<Record<string, string>>; readonly targets: readonly string[] };
   readonly onProgress: OnEngineProgress;
   readonly signal?: AbortSignal | undefined;
 }
@@ -101,6 +105,8 @@ async function checkOutSource(options: CompileOptions): Promise<string> {
     ["-C", source, "-c", "core.autocrlf=false", "checkout", "HEAD", "--quiet", "--", ...SOURCE_PATHS],
     options,
   );
+  for (const patch of options.patches)
+    await step("patching llama.cpp's RPC backend", git, ["-C", source, "apply", patch], options);
   return source;
 }
 
@@ -119,11 +125,13 @@ async function compileSource(source: string, batched: boolean, options: CompileO
     RELEASE: options.release,
     JOBS: String(jobs),
     BATCHED: batched ? "ON" : "OFF",
+    ...options.cross?.settings,
   };
   const definitions = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
   const generator = ninja === null ? [] : ["-G", "Ninja", `-DCMAKE_MAKE_PROGRAM=${ninja}`];
   await step(what, cmake, ["-S", options.recipeFolder, "-B", build, ...generator, ...definitions], options);
-  await step(what, cmake, ["--build", build, "--config", "Release", "-j", String(jobs)], options);
+  const targets = options.cross === undefined ? [] : ["--target", ...options.cross.targets];
+  await step(what, cmake, ["--build", build, "--config", "Release", "-j", String(jobs), ...targets], options);
 }
 
 /** Copies prebuilt libraries, and nothing else, from a package's folder. */

@@ -21,6 +21,7 @@ function engineIn(dir: string): Engine {
     rpcProtocol: "7.0.0",
     fingerprint: "0123456789abcdef0123",
     devices: [{ id: "CUDA0", name: "card", memoryBytes: 1 }],
+    localWeights: true,
     notes: ["a note"],
   };
 }

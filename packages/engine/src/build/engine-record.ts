@@ -2,7 +2,7 @@ import { access, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Engine, EngineDevice } from "./engine.ts";
 
-const FORMAT = 1;
+const FORMAT = 2;
 const RECORD_FILE = "engine.json";
 
 function isDevice(value: unknown): value is EngineDevice {
@@ -29,8 +29,9 @@ export function parseRecord(text: string, recordDir: string): Engine | null {
     return null;
   }
   if (typeof value !== "object" || value === null || value["format"] !== FORMAT) return null;
-  const { dir = recordDir, llamaServer, rpcServer, llamaCpp, rpcProtocol, fingerprint, devices, notes } = value;
+  const { dir = recordDir, llamaServer, rpcServer, llamaCpp, rpcProtocol, fingerprint, devices, localWeights, notes } = value;
   const texts = [dir, llamaServer, rpcServer, llamaCpp, rpcProtocol, fingerprint];
+  if (typeof localWeights !== "boolean") return null;
   if (!isStrings(texts) || !Array.isArray(devices) || !devices.every(isDevice) || !isStrings(notes)) return null;
   const [folder = "", server = "", worker = "", version = "", protocol = "", print = ""] = texts;
   return {
@@ -41,6 +42,7 @@ export function parseRecord(text: string, recordDir: string): Engine | null {
     rpcProtocol: protocol,
     fingerprint: print,
     devices,
+    localWeights,
     notes,
   };
 }
@@ -57,6 +59,7 @@ export async function writeRecord(folder: string, engine: Engine, movable: boole
     rpcProtocol: engine.rpcProtocol,
     fingerprint: engine.fingerprint,
     devices: engine.devices,
+    localWeights: engine.localWeights,
     notes: engine.notes,
   };
   const path = join(folder, file);

@@ -18,6 +18,8 @@ export interface Engine {
   readonly rpcProtocol: string;
   readonly fingerprint: string;
   readonly devices: readonly EngineDevice[];
+  /** Whether its rpc-server reads weights from its own machine's files, and its head leaves out hashing them: our patch is in it. */
+  readonly localWeights: boolean;
   /** What a person should know of this engine, e.g. why a GPU is not used. */
   readonly notes: readonly string[];
 }

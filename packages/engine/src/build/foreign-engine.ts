@@ -49,8 +49,8 @@ export async function openForeignEngine(
   const file = `${fingerprint}.json`;
   const known = options.recheck ? null : await readRecord(folder, file);
   if (known !== null) return known;
-  const { version, rpcProtocol, devices } = await inspectEngine(programs, options.signal);
-  const engine: Engine = { dir, ...programs, llamaCpp: version, rpcProtocol, fingerprint, devices, notes: [] };
+  const { version, rpcProtocol, devices, localWeights } = await inspectEngine(programs, options.signal);
+  const engine: Engine = { dir, ...programs, llamaCpp: version, rpcProtocol, fingerprint, devices, localWeights, notes: [] };
   await mkdir(folder, { recursive: true });
   await writeRecord(folder, engine, false, file);
   return engine;

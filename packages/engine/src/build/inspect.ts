@@ -1,3 +1,5 @@
+import { readdir, readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
 import { runCommand } from "./command.ts";
 import { parseDeviceList } from "./device-list.ts";
@@ -16,6 +18,7 @@ export interface EnginePrograms {
 export interface EngineAnswers {
   readonly rpcProtocol: string;
   readonly devices: readonly EngineDevice[];
+  readonly localWeights: boolean;
   /** As llama-server states it, e.g. `0.5.0-dev` or `b6123`. */
   readonly version: string;
 }
@@ -45,18 +48,33 @@ export async function askDevices(llamaServer: string, signal?: AbortSignal): Pro
   return parseDeviceList(await ask(llamaServer, "--list-devices", signal));
 }
 
+/** The variable by which our patch is told where the weights are: an RPC backend that has the patch has this name in it. */
+const PATCH_MARK = "GGML_RPC_WEIGHTS";
+const RPC_LIBRARY = /^(lib)?ggml-rpc\.(so|dylib|dll)$/;
+/** It takes some hundred kilobytes. */
+const RPC_LIBRARY_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Whether the RPC backend beside these programs has our patch. One linked into the programs has not. */
+async function knowsLocalWeights(dir: string): Promise<boolean> {
+  const library = (await readdir(dir)).find((name) => RPC_LIBRARY.test(name));
+  if (library === undefined) return false;
+  const path = join(dir, library);
+  return (await stat(path)).size <= RPC_LIBRARY_BYTES_MAX && (await readFile(path)).includes(PATCH_MARK);
+}
+
 /** Asks an engine's programs what they are; fails where they do not run, or cannot work with workers. */
 export async function inspectEngine(programs: EnginePrograms, signal?: AbortSignal): Promise<EngineAnswers> {
-  const [help, devices, version, rpcProtocol] = await Promise.all([
+  const [help, devices, version, rpcProtocol, localWeights] = await Promise.all([
     ask(programs.llamaServer, "--help", signal),
     askDevices(programs.llamaServer, signal),
     ask(programs.llamaServer, "--version", signal),
     askRpcProtocol(programs.rpcServer, signal),
+    knowsLocalWeights(dirname(programs.rpcServer)),
   ]);
   if (!help.includes("--rpc")) {
     throw new ClusterdError("engine_missing", `${programs.llamaServer} is built without RPC: it cannot use other machines.`, {
       next: "Use a build of llama.cpp with GGML_RPC, or unset CLUSTERD_ENGINE_DIR to have one built.",
     });
   }
-  return { rpcProtocol, devices, version: parseVersion(version) };
+  return { rpcProtocol, devices, localWeights, version: parseVersion(version) };
 }

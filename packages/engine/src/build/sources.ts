@@ -1,4 +1,4 @@
-import { readFile, realpath } from "node:fs/promises";
+import { readdir, readFile, realpath } from "node:fs/promises";
 import { findPackageJSON } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -12,7 +12,9 @@ export interface EngineSources {
   /** A git bundle of llama.cpp's source at that release. */
   readonly bundle: string;
   readonly recipeFolder: string;
-  /** The recipe's text, whole. */
+  /** Our changes to that release's source, as paths of patches. */
+  readonly patches: readonly string[];
+  /** The text of the recipe, whole: all that is ours of what is built. */
   readonly recipe: string;
   /** The folder of prebuilt libraries in one of node-llama-cpp's optional packages; null where it is not installed. */
   readonly prebuiltFolder: (packageName: string) => string | null;
@@ -40,13 +42,19 @@ export async function findEngineSources(): Promise<EngineSources> {
   // Its optional packages can be reached only from where it really lies.
   const folder = await realpath(installed);
   const base = pathToFileURL(join(folder, "package.json")).href;
-  const [manifest, info, recipe] = await Promise.all([
+  const [manifest, info] = await Promise.all([
     readFile(join(folder, "package.json"), "utf8"),
     readFile(join(folder, "llama", "llama.cpp.info.json"), "utf8"),
-    readFile(join(RECIPE_FOLDER, "CMakeLists.txt"), "utf8"),
   ]);
+  const release = (JSON.parse(info) as { readonly tag: string }).tag;
+  // Another release gets no patches: its engine works all the same, only slower.
+  const all = await readdir(join(RECIPE_FOLDER, "patches"));
+  const patches = all.filter((name) => name.endsWith(`-${release}.patch`)).map((name) => join(RECIPE_FOLDER, "patches", name));
+  const own = [join(RECIPE_FOLDER, "CMakeLists.txt"), join(RECIPE_FOLDER, "rpc-facts.cpp"), ...patches.toSorted()];
+  const recipe = (await Promise.all(own.map((path) => readFile(path, "utf8")))).join("\0");
   return {
-    release: (JSON.parse(info) as { readonly tag: string }).tag,
+    release,
+    patches,
     packageVersion: (JSON.parse(manifest) as { readonly version: string }).version,
     bundle: join(folder, "llama", "gitRelease.bundle"),
     recipeFolder: RECIPE_FOLDER,

@@ -26,7 +26,15 @@ export interface OfferOptions {
   readonly target: { readonly host: "127.0.0.1"; readonly port: number };
   readonly kind: "rpc" | "http";
   readonly label: string;
+  /** What passes between the target and the peer; without it, bytes as they come. */
+  readonly carry?: Carry;
 }
+
+/**
+ * Passes what comes over a pair of sockets, the loopback one and the encrypted one, until both are closed; resolves with the error if
+ * there was one. Both allow half-open connections.
+ */
+export type Carry = (local: Socket, remote: Socket) => Promise<Error | null>;
 
 /** A way to a loopback port of this machine for one peer; disposing of it cuts its tunnels. */
 export interface Offer extends Disposable {
@@ -42,6 +50,13 @@ export interface ReachOptions {
   readonly peerName: string;
 }
 
+export interface ListenOptions extends ReachOptions {
+  /** The other side was lost while the tunnel was wanted. */
+  readonly onFailure?: (reason: string) => void;
+  /** What passes between a connection of the engine and the peer; without it, bytes as they come. */
+  readonly carry?: Carry;
+}
+
 /** A loopback port whose every connection goes to a peer's offer. */
 export interface Tunnel extends AsyncDisposable {
   readonly port: number;
@@ -54,7 +69,7 @@ export interface DataPlane extends AsyncDisposable {
   readonly fingerprint: string;
   offer(options: OfferOptions): Offer;
   connect(options: ReachOptions & { readonly signal: AbortSignal }): Promise<Socket>;
-  listen(options: ReachOptions & { readonly onFailure?: (reason: string) => void }): Promise<Tunnel>;
+  listen(options: ListenOptions): Promise<Tunnel>;
 }
 
 export interface DataPlaneConfig {
@@ -134,7 +149,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
     }
     strangers.release(remoteAddress, remotePort);
     if (!socket.destroyed) socket.write(Buffer.of(ACCEPTED));
-    await joinSockets(target, socket, { sent: 0, received: 0 });
+    await (offer.carry ?? carryBytes({ sent: 0, received: 0 }))(target, socket);
   }
 
   /** A socket that carries another one on has to pass on the end of each direction by itself: it is half-open at times. */
@@ -174,7 +189,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
     }
   }
 
-  async function listen(options: ReachOptions & { readonly onFailure?: (reason: string) => void }): Promise<Tunnel> {
+  async function listen(options: ListenOptions): Promise<Tunnel> {
     const traffic: Traffic = { sent: 0, received: 0 };
     const connections = new Set<Socket>();
     const closing = new AbortController();
@@ -210,7 +225,7 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
         socket.once(event, () => (first ??= "engine"));
         remote.once(event, () => (first ??= "remote"));
       }
-      const joined = joinSockets(socket, remote, traffic);
+      const joined = (options.carry ?? carryBytes(traffic))(socket, remote);
       socket.resume();
       const error = await joined;
       if ((first as "engine" | "remote" | null) !== "remote") return;
@@ -263,6 +278,11 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
     },
   };
 }
+
+const carryBytes =
+  (traffic: Traffic): Carry =>
+  (local, remote) =>
+    joinSockets(local, remote, traffic);
 
 async function listenOn(server: Server, host: string, port: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
