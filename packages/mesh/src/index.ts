@@ -18,3 +18,5 @@ export type {
   Tunnel,
 } from "./data-plane/data-plane.ts";
 export { startDataPlane } from "./data-plane/data-plane.ts";
+export type { Interceptor, Traffic, Wires } from "./data-plane/join-sockets.ts";
+export { joinSockets } from "./data-plane/join-sockets.ts";

@@ -6,6 +6,27 @@ export interface Traffic {
   received: number;
 }
 
+/**
+ * Looks at what passes between a pair of sockets. A chunk it is given is its own: it passes it on, changed or not, or keeps it back. What
+ * it throws ends both sockets. While a promise of it is open, its direction is paused.
+ */
+export interface Interceptor {
+  /** Before the first chunk. */
+  begin(wires: Wires): void;
+  fromLocal(chunk: Buffer): Promise<void> | void;
+  fromRemote(chunk: Buffer): Promise<void> | void;
+  /** Both sockets are closed. */
+  ended(): void;
+}
+
+/** The ways out of an interceptor. */
+export interface Wires {
+  toLocal(bytes: Buffer): void;
+  toRemote(bytes: Buffer): void;
+  /** Ends both sockets. */
+  fail(error: Error): void;
+}
+
 /** How often the peer's kernel is asked for a sign of life when nothing moves. */
 const KEEPALIVE_MS = 1_000;
 /** Bytes taken from one side and not yet given to the other, per direction. Pausing at every chunk would halve the throughput. */
@@ -18,7 +39,7 @@ const HALF_OPEN_MS_MAX = 10_000;
  * other at once, so that no half-open socket lingers and the engine behind it learns of the loss. A socket that cannot take more
  * pauses the other. Both sockets must allow half-open connections. Resolves once both are closed, with the error if there was one.
  */
-export function joinSockets(local: Socket, remote: Socket, traffic: Traffic): Promise<Error | null> {
+export function joinSockets(local: Socket, remote: Socket, traffic: Traffic, interceptor?: Interceptor): Promise<Error | null> {
   const { promise, resolve } = Promise.withResolvers<Error | null>();
   let failure: Error | null = null;
   let open = 2;
@@ -38,29 +59,54 @@ export function joinSockets(local: Socket, remote: Socket, traffic: Traffic): Pr
     else socket.once("close", closed);
     if (socket.destroyed) fail(new Error("it closed the connection"));
   }
-  pass(local, remote, (bytes) => (traffic.sent += bytes), fail);
-  pass(remote, local, (bytes) => (traffic.received += bytes), fail);
-  return promise;
+  const toRemote = corkingWriter(remote, (bytes) => (traffic.sent += bytes));
+  const toLocal = corkingWriter(local, (bytes) => (traffic.received += bytes));
+  interceptor?.begin({ toLocal, toRemote, fail });
+  pass(local, remote, interceptor === undefined ? toRemote : (chunk) => interceptor.fromLocal(chunk), fail);
+  pass(remote, local, interceptor === undefined ? toLocal : (chunk) => interceptor.fromRemote(chunk), fail);
+  return interceptor === undefined ? promise : promise.finally(() => interceptor.ended());
 }
 
-function pass(from: Socket, to: Socket, count: (bytes: number) => void, fail: (error: Error) => void): void {
-  // What comes in one turn leaves in one system call: the records of a TLS read come one by one.
+/** What is written in one turn leaves in one system call: the records of a TLS read come one by one. */
+function corkingWriter(to: Socket, count: (bytes: number) => void): (bytes: Buffer) => void {
   let corked = false;
   const uncork = (): void => {
     corked = false;
     to.uncork();
   };
-  from.on("data", (chunk: Buffer) => {
-    count(chunk.length);
+  return (bytes) => {
+    count(bytes.length);
     if (!corked) {
       corked = true;
       to.cork();
       process.nextTick(uncork);
     }
-    to.write(chunk);
+    to.write(bytes);
+  };
+}
+
+function pass(from: Socket, to: Socket, take: (chunk: Buffer) => Promise<void> | void, fail: (error: Error) => void): void {
+  let held = false;
+  const failed = (error: unknown): void => fail(error instanceof Error ? error : new Error(String(error)));
+  from.on("data", (chunk: Buffer) => {
+    try {
+      const work = take(chunk);
+      if (work !== undefined) {
+        held = true;
+        from.pause();
+        work.then(() => {
+          held = false;
+          if (to.writableLength < UNSENT_BYTES_MAX) from.resume();
+        }, failed);
+      }
+    } catch (error) {
+      failed(error);
+    }
     if (to.writableLength >= UNSENT_BYTES_MAX) from.pause();
   });
-  to.on("drain", () => from.resume());
+  to.on("drain", () => {
+    if (!held) from.resume();
+  });
   from.once("end", () => {
     to.end();
     to.setTimeout(HALF_OPEN_MS_MAX, () => fail(new Error("it did not close the connection")));
