@@ -7,16 +7,11 @@ export type { AdvertFacts, Mesh, MeshConfig, MeshEvent, Standing } from "./mesh-
 export { startMesh } from "./start-mesh.ts";
 export type { Certificate } from "./data-plane/certificate.ts";
 export { loadCertificate } from "./data-plane/certificate.ts";
-export type {
-  Carry,
-  DataPlane,
-  DataPlaneConfig,
-  ListenOptions,
-  Offer,
-  OfferOptions,
-  ReachOptions,
-  Tunnel,
-} from "./data-plane/data-plane.ts";
+export type { Carry } from "./data-plane/carry.ts";
+export type { DataPlane, DataPlaneConfig } from "./data-plane/data-plane.ts";
 export { startDataPlane } from "./data-plane/data-plane.ts";
 export type { Interceptor, Traffic, Wires } from "./data-plane/join-sockets.ts";
 export { joinSockets } from "./data-plane/join-sockets.ts";
+export type { ListenOptions, Tunnel } from "./data-plane/listen-on-loopback.ts";
+export type { Offer, OfferOptions } from "./data-plane/offers.ts";
+export type { ReachOptions } from "./data-plane/reach-peer.ts";

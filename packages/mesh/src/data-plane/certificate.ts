@@ -1,5 +1,6 @@
 import { createHash, randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
+import type { TLSSocket } from "node:tls";
 
 /** A node's certificate of the data plane; peers know it by its fingerprint alone. */
 export interface Certificate {
@@ -62,4 +63,10 @@ async function makeCertificate(): Promise<Certificate> {
     certificatePem: certificate.toString("pem"),
     fingerprint: fingerprintOf(new Uint8Array(certificate.rawData)),
   };
+}
+
+/** SHA-256 (hex) of the certificate the other side has shown; null where it has shown none. */
+export function fingerprintOfPeer(socket: TLSSocket): string | null {
+  const certificate = socket.getPeerX509Certificate();
+  return certificate === undefined ? null : fingerprintOf(certificate.raw);
 }

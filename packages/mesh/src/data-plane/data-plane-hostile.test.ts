@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { afterAll, afterEach, expect, test } from "vitest";
 import { loadCertificate, type Certificate } from "./certificate.ts";
-import { startDataPlane, type DataPlane, type Offer } from "./data-plane.ts";
+import { startDataPlane, type DataPlane } from "./data-plane.ts";
+import type { Offer } from "./offers.ts";
 import { encodePreamble } from "./preamble.ts";
 import { STRANGERS_MAX } from "./strangers.ts";
 

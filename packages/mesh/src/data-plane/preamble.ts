@@ -1,7 +1,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 
 /** What a tunnel begins with: who we are and the ticket, answered by one byte. */
-const MAGIC: Buffer = Buffer.from("clusterd tunnel 1\n");
+const MAGIC: Buffer = Buffer.from("clusterd tunnel 2\n");
 export const TICKET_BYTES = 32;
 export const PREAMBLE_BYTES: number = MAGIC.length + TICKET_BYTES;
 export const ACCEPTED = 0x01;
