@@ -3,3 +3,7 @@ export type { BundledModel, Catalog, CatalogConfig, CatalogEntry } from "./catal
 export { openCatalog } from "./catalog.ts";
 export type { ModelFile, ReadModelOptions } from "./read-model.ts";
 export { readModelFile } from "./read-model.ts";
+export type { TensorPlace, WeightGroup, WeightTable } from "./weight-table.ts";
+export { groupOf, namesOf, readWeightTable } from "./weight-table.ts";
+export type { GroupDigest, WeightDigests } from "./weight-digests.ts";
+export { createWeightDigests } from "./weight-digests.ts";

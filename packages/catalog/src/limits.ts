@@ -30,6 +30,9 @@ export const REFERENCE_LENGTH_MAX = 4096;
 export const CACHED_PROFILES_MAX = 512;
 /** One kept profile: 1024 layers take about 100 KB. */
 export const CACHED_PROFILE_BYTES_MAX: number = 1024 * 1024;
+/** Files of digests kept on disk, and one of them: 1024 layers take 75 KB. */
+export const CACHED_DIGESTS_MAX = 512;
+export const CACHED_DIGEST_BYTES_MAX: number = 256 * 1024;
 /** Paths remembered besides those in the models folder. */
 export const KNOWN_PATHS_MAX = 256;
 /** Folder entries looked at in the models folder, and how deep. */

@@ -28,6 +28,12 @@ export interface WorkerStartRequest {
   readonly lastLayer: number;
   /** Memory the stage will take; refused beyond the node's budget. */
   readonly memoryBytes: number;
+  readonly contentId: ContentId;
+  /**
+   * SHA-256 (hex) of each layer's weights and, last, of those that follow the layers, by the head's file; null: its file does not hold
+   * them. What the worker's own file holds with the same content needs not be sent.
+   */
+  readonly digests: readonly (string | null)[];
 }
 
 export interface WorkerStopRequest {
@@ -83,7 +89,8 @@ export type ControlRequest =
 export interface ControlAnswers {
   readonly deploy: { readonly accepted: true };
   readonly undeploy: { readonly stopped: boolean };
-  readonly "worker-start": { readonly ticket: Uint8Array };
+  /** `held`: for each of the digests, whether the worker puts these weights in from its own file. */
+  readonly "worker-start": { readonly ticket: Uint8Array; readonly held: readonly boolean[] };
   readonly "worker-stop": { readonly stopped: boolean };
   readonly "worker-ended": { readonly noted: true };
   readonly "engine-ticket": { readonly ticket: Uint8Array; readonly apiKey: string };

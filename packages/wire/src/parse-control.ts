@@ -7,6 +7,7 @@ import type { ModelProfile } from "./model-profile.ts";
 import { OBJECTIVES, type Placement, type PlanStage } from "./plan.ts";
 
 const TICKET_BYTES = 32;
+const DIGEST_LENGTH = 64;
 const ID_LENGTH_MAX = 128;
 const NAME_MAX = 256;
 const TEXT_LENGTH_MAX = 2000;
@@ -89,6 +90,8 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     firstLayer: layer,
     lastLayer: layer,
     memoryBytes: amount,
+    contentId,
+    digests: list(nullable(text(DIGEST_LENGTH)), LAYERS_MAX + 1),
   }),
   "worker-stop": record({ type: oneOf("worker-stop"), deployment, epoch: count() }),
   "worker-ended": record({ type: oneOf("worker-ended"), deployment, epoch: count(), reason: sentence }),
@@ -101,7 +104,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
 const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[Type]> } = {
   deploy: record({ accepted: oneOf(true) }),
   undeploy: record({ stopped: flag }),
-  "worker-start": record({ ticket: bytes(TICKET_BYTES) }),
+  "worker-start": record({ ticket: bytes(TICKET_BYTES), held: list(flag, LAYERS_MAX + 1) }),
   "worker-stop": record({ stopped: flag }),
   "worker-ended": record({ noted: oneOf(true) }),
   "engine-ticket": record({ ticket: bytes(TICKET_BYTES), apiKey: id }),

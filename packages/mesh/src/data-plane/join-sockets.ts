@@ -22,6 +22,8 @@ export interface Interceptor {
 /** The ways out of an interceptor. */
 export interface Wires {
   toLocal(bytes: Buffer): void;
+  /** Resolves once the local side has taken enough to be given more, or is closed. */
+  localReady(): Promise<void>;
   toRemote(bytes: Buffer): void;
   /** Ends both sockets. */
   fail(error: Error): void;
@@ -61,7 +63,7 @@ export function joinSockets(local: Socket, remote: Socket, traffic: Traffic, int
   }
   const toRemote = corkingWriter(remote, (bytes) => (traffic.sent += bytes));
   const toLocal = corkingWriter(local, (bytes) => (traffic.received += bytes));
-  interceptor?.begin({ toLocal, toRemote, fail });
+  interceptor?.begin({ toLocal, toRemote, fail, localReady: () => ready(local) });
   pass(local, remote, interceptor === undefined ? toRemote : (chunk) => interceptor.fromLocal(chunk), fail);
   pass(remote, local, interceptor === undefined ? toLocal : (chunk) => interceptor.fromRemote(chunk), fail);
   return interceptor === undefined ? promise : promise.finally(() => interceptor.ended());
@@ -85,8 +87,26 @@ function corkingWriter(to: Socket, count: (bytes: number) => void): (bytes: Buff
   };
 }
 
+async function ready(socket: Socket): Promise<void> {
+  if (socket.destroyed || socket.writableLength < UNSENT_BYTES_MAX) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done);
+      socket.off("close", done);
+      resolve();
+    };
+    socket.on("drain", done);
+    socket.on("close", done);
+  });
+}
+
 function pass(from: Socket, to: Socket, take: (chunk: Buffer) => Promise<void> | void, fail: (error: Error) => void): void {
   let held = false;
+  // What an interceptor answers by itself goes back where the chunk came from: whoever does not read it is not read either.
+  const full = (): boolean => to.writableLength >= UNSENT_BYTES_MAX || from.writableLength >= UNSENT_BYTES_MAX;
+  const goOn = (): void => {
+    if (!held && !full()) from.resume();
+  };
   const failed = (error: unknown): void => fail(error instanceof Error ? error : new Error(String(error)));
   from.on("data", (chunk: Buffer) => {
     try {
@@ -96,17 +116,16 @@ function pass(from: Socket, to: Socket, take: (chunk: Buffer) => Promise<void> |
         from.pause();
         work.then(() => {
           held = false;
-          if (to.writableLength < UNSENT_BYTES_MAX) from.resume();
+          goOn();
         }, failed);
       }
     } catch (error) {
       failed(error);
     }
-    if (to.writableLength >= UNSENT_BYTES_MAX) from.pause();
+    if (full()) from.pause();
   });
-  to.on("drain", () => {
-    if (!held) from.resume();
-  });
+  to.on("drain", goOn);
+  from.on("drain", goOn);
   from.once("end", () => {
     to.end();
     to.setTimeout(HALF_OPEN_MS_MAX, () => fail(new Error("it did not close the connection")));

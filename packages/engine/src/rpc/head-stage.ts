@@ -1,0 +1,69 @@
+import { createHeadRelay, type HeadRelay } from "./head-relay.ts";
+import type { RelayEnd } from "./relay-end.ts";
+import { createStageLoad, type StageLoad, type StageLoadOptions } from "./stage-load.ts";
+import { createStageMeter, type StageMeter } from "./stage-meter.ts";
+import { createStageWatch } from "./stage-watch.ts";
+
+export interface HeadStageOptions extends StageLoadOptions {
+  /** Bytes of one token's hidden state. */
+  readonly hiddenBytes: number;
+  /** Tokens that a decode step has at most. */
+  readonly decodeTokensMax: number;
+  /** Whether the worker's machine takes a new connection. */
+  probe(): Promise<boolean>;
+  onLost(reason: string): void;
+  onStalled(reason: string): void;
+}
+
+/** The head's side of one stage: all its connections, its weights' books, its times, its watch. */
+export interface HeadStage extends Disposable {
+  /** For one connection of the engine. */
+  connection(): RelayEnd;
+  readonly load: StageLoad;
+  readonly meter: StageMeter;
+}
+
+export function createHeadStage(options: HeadStageOptions): HeadStage {
+  const load = createStageLoad(options);
+  const meter = createStageMeter(options.decodeTokensMax);
+  const connections = new Set<HeadRelay>();
+  const watch = createStageWatch({
+    meter,
+    ping() {
+      for (const relay of connections) relay.ping();
+    },
+    probe: () => options.probe(),
+    waiting: () => [...connections].some((relay) => relay.waiting),
+    onLost: (reason) => options.onLost(reason),
+    onStalled: (reason) => options.onStalled(reason),
+  });
+  return {
+    load,
+    meter,
+    connection() {
+      const relay = createHeadRelay({
+        load,
+        meter,
+        hiddenBytes: options.hiddenBytes,
+        onHeard: (progress) => watch.heard(progress),
+      });
+      return {
+        begin(wires) {
+          relay.begin(wires);
+          connections.add(relay);
+          watch.active = true;
+        },
+        fromLocal: (chunk) => relay.fromLocal(chunk),
+        fromRemote: (chunk) => relay.fromRemote(chunk),
+        ended() {
+          relay.ended();
+          connections.delete(relay);
+          watch.active = connections.size > 0;
+        },
+      };
+    },
+    [Symbol.dispose]() {
+      watch[Symbol.dispose]();
+    },
+  };
+}

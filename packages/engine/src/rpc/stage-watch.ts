@@ -1,0 +1,137 @@
+import type { StageMeter } from "./stage-meter.ts";
+
+/** How often the clock is looked at. */
+const TICK_MS = 250;
+/** Silence after which a sign of life is asked for. */
+const PING_AFTER_MS = 500;
+/** Silence after which the peer's machine is asked for a new connection, which its kernel answers however busy its programs are. */
+const PROBE_AFTER_MS = 1_000;
+/** Silence after which a node is lost although its machine is there. */
+const SILENCE_MS_MAX = 15_000;
+/** We ourselves were held up for longer than this: what others did meanwhile is not known. */
+const OWN_DELAY_MS = 500;
+
+/** A decode step may take this multiple of what 95 of 100 took… */
+const STALL_MULTIPLE = 20;
+/** …but at least, and at most, so long. */
+const STALL_MS_MIN = 5_000;
+const STALL_MS_MAX = 30_000;
+/** Before there is a history, and for what is no step. */
+const STALL_MS_UNKNOWN = 120_000;
+/** Each token of a prompt may take this multiple of a decode step. */
+const PREFILL_MULTIPLE = 2;
+
+/** How long a batch may take without a frame before its stage is stuck: ms. `stepMs`: 95th percentile of a decode step. */
+export function stallLimitMs(stepMs: number | null, tokens: number): number {
+  if (stepMs === null) return STALL_MS_UNKNOWN;
+  const step = Math.min(STALL_MS_MAX, Math.max(STALL_MS_MIN, STALL_MULTIPLE * stepMs));
+  return tokens <= 1 ? step : step + PREFILL_MULTIPLE * tokens * stepMs;
+}
+
+export interface StageWatchOptions {
+  readonly meter: Pick<StageMeter, "open" | "stepMs">;
+  /** Asks for a sign of life. */
+  ping(): void;
+  /** Whether the peer's machine takes a new connection. */
+  probe(): Promise<boolean>;
+  /** Whether the engine waits for any answer at all. */
+  waiting(): boolean;
+  onLost(reason: string): void;
+  onStalled(reason: string): void;
+  /** ms of a monotonic clock. */
+  now?(): number;
+}
+
+/** Tells a slow stage from a stuck one and from a dead one, by what passes its tunnel. */
+export interface StageWatch extends Disposable {
+  heard(progress: boolean): void;
+  /** Looks at the clock; called by its own timer. */
+  look(): void;
+  /** Whether there is a connection to watch. */
+  active: boolean;
+}
+
+export function createStageWatch(options: StageWatchOptions): StageWatch {
+  const { meter } = options;
+  const now = options.now ?? ((): number => performance.now());
+  let heardMs = now();
+  let progressMs = heardMs;
+  let pingedMs = heardMs;
+  let lookedMs = heardMs;
+  let active = false;
+  let over = false;
+  let probing = false;
+
+  function end(tell: (reason: string) => void, reason: string): void {
+    over = true;
+    clearInterval(timer);
+    tell(reason);
+  }
+
+  async function ask(): Promise<void> {
+    probing = true;
+    const askedMs = now();
+    const answers = await options.probe().catch(() => false);
+    probing = false;
+    if (over || !active || answers || heardMs > askedMs) return;
+    end(options.onLost, `nothing was heard of it for ${seconds(now() - heardMs)}, and its machine takes no connection`);
+  }
+
+  function look(): void {
+    const nowMs = now();
+    const delayMs = nowMs - lookedMs - TICK_MS;
+    lookedMs = nowMs;
+    if (over || !active) return;
+    // Doubt ourselves first.
+    if (delayMs > OWN_DELAY_MS) {
+      heardMs += delayMs;
+      progressMs += delayMs;
+      return;
+    }
+    const silence = nowMs - heardMs;
+    if (silence >= SILENCE_MS_MAX) {
+      end(options.onLost, `nothing was heard of it for ${seconds(silence)}, though its machine is there`);
+      return;
+    }
+    if (silence >= PROBE_AFTER_MS && !probing) void ask();
+    if (silence >= PING_AFTER_MS && nowMs - pingedMs >= PING_AFTER_MS) {
+      pingedMs = nowMs;
+      options.ping();
+    }
+    const { open } = meter;
+    if (open === null && !options.waiting()) return;
+    const limit = open === null ? STALL_MS_UNKNOWN : stallLimitMs(meter.stepMs, open.tokens);
+    const waited = nowMs - Math.max(progressMs, open?.sinceMs ?? 0);
+    if (waited <= limit) return;
+    const what = open === null ? "an answer" : open.tokens > 1 ? `a batch of ${open.tokens} tokens` : "a token";
+    const usual = meter.stepMs === null ? "" : `; a step takes it ${Math.round(meter.stepMs)} ms`;
+    end(options.onStalled, `it works on ${what} for ${seconds(waited)} without a sign of progress${usual}`);
+  }
+
+  const timer = setInterval(look, TICK_MS);
+  timer.unref();
+  return {
+    heard(progress) {
+      heardMs = now();
+      if (progress) progressMs = heardMs;
+    },
+    look,
+    get active() {
+      return active;
+    },
+    set active(wanted) {
+      if (wanted && !active) {
+        heardMs = now();
+        progressMs = heardMs;
+        lookedMs = heardMs;
+      }
+      active = wanted;
+    },
+    [Symbol.dispose]() {
+      over = true;
+      clearInterval(timer);
+    },
+  };
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
