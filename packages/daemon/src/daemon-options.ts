@@ -14,6 +14,8 @@ export interface DaemonOptions {
   readonly meshPort: number;
   readonly peers: readonly string[];
   readonly mdns: boolean;
+  /** Interfaces or address ranges over which tunnels may go without encryption, where the other end declares them as well. */
+  readonly trustedLinks: readonly string[];
   readonly memoryBytes?: number;
   readonly bandwidthBytesPerSecond?: number;
   /** A model to deploy once this node is a member and nothing else is deployed. */

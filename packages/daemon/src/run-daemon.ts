@@ -12,6 +12,7 @@ import {
   loadCertificate,
   loadIdentity,
   parseToken,
+  parseTrustedLink,
   serializeCredentials,
   startDataPlane,
   startMesh,
@@ -108,6 +109,7 @@ async function compose(
     onEvent({ event: "log", level, message });
   };
   if (options.token !== undefined) parseToken(options.token);
+  const trustedLinks = options.trustedLinks.map((text) => parseTrustedLink(text));
   const paths = homePaths(options.home);
   await prepareHome(paths);
   stack.use(await lockHome(paths));
@@ -137,8 +139,15 @@ async function compose(
       certificate,
       listen: listen[0] ?? "0.0.0.0",
       port: options.meshPort === 0 ? 0 : options.meshPort + 1,
+      trustedLinks,
+      onUnencrypted: (address) =>
+        say(`the tunnels with ${address} are NOT ENCRYPTED: both ends declare that link private`, "warn"),
     }),
   );
+  if (trustedLinks.length > 0) {
+    const links = trustedLinks.map((link) => link.text).join(", ");
+    say(`${links} declared private: tunnels there are NOT ENCRYPTED where the other node declares it as well`, "warn");
+  }
 
   const name = cleanName(options.name ?? hostname().split(".")[0] ?? "node", NAME_LENGTH_MAX) || "node";
   const engineSummary = { fingerprint: engine.fingerprint, rpcProtocol: engine.rpcProtocol, llamaCpp: engine.llamaCpp };

@@ -41,6 +41,10 @@ export const joinCommand: Command = command({
         throw usageError(`--peer takes an address like /ip4/192.168.1.20/tcp/${MESH_PORT}; it was given "${given}".`);
       return given;
     }),
+    "trust-link": texts(
+      "IFACE|CIDR",
+      "a link so private that tunnels over it need no encryption, if the other end agrees; may be repeated",
+    ),
     "no-mdns": toggle("do not look on the network by mDNS"),
     memory: value("SIZE", "give models at most this much memory, e.g. 8GB", sizeText),
     bandwidth: value("SIZE", "this machine's memory bandwidth per second, e.g. 120GB", sizeText),
@@ -70,6 +74,7 @@ export const joinCommand: Command = command({
       meshPort: flags["mesh-port"] ?? MESH_PORT,
       peers: flags.peer,
       mdns: !flags["no-mdns"],
+      trustedLinks: flags["trust-link"],
       ...(flags.memory === undefined ? {} : { memoryBytes: parseSize(flags.memory) }),
       ...(flags.bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseSize(flags.bandwidth) }),
       ...(flags.load === undefined ? {} : { load: absoluteRef(flags.load, context.cwd) }),

@@ -4,6 +4,16 @@ import type { TLSSocket } from "node:tls";
 import { carryBytes } from "./carry.ts";
 import { fingerprintOfPeer } from "./certificate.ts";
 import type { HeldOffer, Offers } from "./offers.ts";
+import {
+  connectorProof,
+  encodeChallenge,
+  HELLO_BYTES,
+  helloOf,
+  listenerProof,
+  makeNonce,
+  PROOF_BYTES,
+  type PlainSession,
+} from "./plain-proof.ts";
 import { ACCEPTED, PREAMBLE_BYTES, REFUSED, sameTicket, TARGET_DOWN, ticketOf } from "./preamble.ts";
 import { readExactly } from "./read-exactly.ts";
 import type { Strangers } from "./strangers.ts";
@@ -15,8 +25,18 @@ const REFUSAL_MS_MAX = 1_000;
 /** Connections over one loopback listener or offer at once: an engine opens one, and a few short ones while it loads. */
 export const TUNNEL_CONNECTIONS_MAX = 32;
 
+/** This node, as it takes tunnels. */
+export interface Accepting {
+  readonly fingerprint: string;
+  readonly offers: Offers;
+  readonly strangers: Strangers;
+  /** A tunnel without encryption with the peer at that address. */
+  tellUnencrypted(address: string): void;
+}
+
 /** Lets a socket through to its offer's target once its certificate and its ticket fit together. */
-export async function acceptTls(socket: TLSSocket, offers: Offers, strangers: Strangers): Promise<void> {
+export async function acceptTls(socket: TLSSocket, accepting: Accepting): Promise<void> {
+  const { offers } = accepting;
   const own = offers.of(fingerprintOfPeer(socket));
   // Not a byte of a stranger is looked at.
   if (own.length === 0) {
@@ -26,7 +46,31 @@ export async function acceptTls(socket: TLSSocket, offers: Offers, strangers: St
   const ticket = ticketOf(await readExactly(socket, PREAMBLE_BYTES, AbortSignal.timeout(PREAMBLE_MS_MAX)));
   const offer = own.find((held) => ticket !== null && sameTicket(held.ticket, ticket));
   if (offer === undefined || !takesMore(offer, offers)) refuse(socket);
-  else await leadToTarget(socket, offer, strangers);
+  else await leadToTarget(socket, offer, accepting, (answer) => Buffer.of(answer));
+}
+
+/** The same without encryption, for a peer on a trusted link: the ticket is proved, not shown. */
+export async function acceptPlain(socket: Socket, accepting: Accepting): Promise<void> {
+  const { offers } = accepting;
+  const signal = AbortSignal.timeout(PREAMBLE_MS_MAX);
+  const hello = helloOf(await readExactly(socket, HELLO_BYTES, signal));
+  const known = hello === null ? [] : offers.of(hello.connector);
+  if (hello === null || known.length === 0) {
+    refuse(socket);
+    return;
+  }
+  const session: PlainSession = { ...hello, listener: accepting.fingerprint, listenerNonce: makeNonce() };
+  socket.write(encodeChallenge(session.listenerNonce));
+  const proof = await readExactly(socket, PROOF_BYTES, signal);
+  const offer = known.find((held) => sameTicket(connectorProof(held.ticket, session), proof));
+  if (offer === undefined || !takesMore(offer, offers)) {
+    refuse(socket);
+    return;
+  }
+  accepting.tellUnencrypted(socket.remoteAddress ?? "");
+  await leadToTarget(socket, offer, accepting, (answer) =>
+    Buffer.concat([Buffer.of(answer), listenerProof(offer.ticket, session, answer)]),
+  );
 }
 
 function takesMore(offer: HeldOffer, offers: Offers): boolean {
@@ -34,7 +78,12 @@ function takesMore(offer: HeldOffer, offers: Offers): boolean {
 }
 
 /** A socket that has shown an offer's ticket, and the offer's target: joined until both are closed. */
-async function leadToTarget(socket: Socket, offer: HeldOffer, strangers: Strangers): Promise<void> {
+async function leadToTarget(
+  socket: Socket,
+  offer: HeldOffer,
+  { strangers }: Accepting,
+  encodeAnswer: (answer: number) => Buffer,
+): Promise<void> {
   const { remoteAddress, remotePort } = socket;
   // In the offer's books from here on: disposing of it cuts the socket even while its target is being reached.
   offer.sockets.add(socket);
@@ -44,11 +93,11 @@ async function leadToTarget(socket: Socket, offer: HeldOffer, strangers: Strange
     await once(target, "connect", { signal: AbortSignal.timeout(PREAMBLE_MS_MAX) });
   } catch {
     target.destroy();
-    refuse(socket, Buffer.of(TARGET_DOWN));
+    refuse(socket, encodeAnswer(TARGET_DOWN));
     return;
   }
   strangers.release(remoteAddress, remotePort);
-  if (!socket.destroyed) socket.write(Buffer.of(ACCEPTED));
+  if (!socket.destroyed) socket.write(encodeAnswer(ACCEPTED));
   await (offer.carry ?? carryBytes({ sent: 0, received: 0 }))(target, socket);
 }
 

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { TUNNEL_CONNECTIONS_MAX } from "./accept-tunnel.ts";
 import { carryBytes, type Carry } from "./carry.ts";
 import type { Traffic } from "./join-sockets.ts";
@@ -16,6 +17,8 @@ export interface ListenOptions extends ReachOptions {
 export interface Tunnel extends AsyncDisposable {
   readonly port: number;
   readonly traffic: Readonly<Traffic>;
+  /** Of its latest connection to the peer; null before the first. */
+  readonly encrypted: boolean | null;
 }
 
 /** Opens a loopback port; `open` brings each of its connections a socket to the peer, or throws with the reason. */
@@ -26,6 +29,7 @@ export async function listenOnLoopback(
   const traffic: Traffic = { sent: 0, received: 0 };
   const connections = new Set<Socket>();
   const closing = new AbortController();
+  let encrypted: boolean | null = null;
   // The engine speaks first and at once: nothing is read before the other end is there.
   const local = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
     if (connections.size >= TUNNEL_CONNECTIONS_MAX) {
@@ -47,6 +51,7 @@ export async function listenOnLoopback(
     let remote: Socket;
     try {
       remote = await open(closing.signal);
+      encrypted = remote instanceof TLSSocket;
     } catch (error) {
       socket.destroy();
       lost(error instanceof Error ? error.message : String(error));
@@ -70,6 +75,9 @@ export async function listenOnLoopback(
   return {
     port: (local.address() as AddressInfo).port,
     traffic,
+    get encrypted() {
+      return encrypted;
+    },
     async [Symbol.asyncDispose]() {
       closing.abort();
       for (const socket of connections) socket.destroy();

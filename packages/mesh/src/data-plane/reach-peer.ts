@@ -1,9 +1,18 @@
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type SecureContext } from "node:tls";
 import { ClusterdError } from "@clusterd/wire";
 import { fingerprintOfPeer } from "./certificate.ts";
-import { ACCEPTED, encodePreamble, TARGET_DOWN } from "./preamble.ts";
+import {
+  CHALLENGE_BYTES,
+  challengeOf,
+  connectorProof,
+  encodeHello,
+  listenerProof,
+  makeNonce,
+  PROOF_BYTES,
+} from "./plain-proof.ts";
+import { ACCEPTED, encodePreamble, sameTicket, TARGET_DOWN } from "./preamble.ts";
 import { readExactly } from "./read-exactly.ts";
 
 /** How long opening a tunnel may take. */
@@ -23,12 +32,21 @@ export type Reach = ReachOptions & {
   readonly allowHalfOpen: boolean;
 };
 
+/** This node, as it shows itself to peers. */
+export interface Reacher {
+  readonly fingerprint: string;
+  readonly secureContext: SecureContext;
+  /** Whether the peer at that address may be reached without encryption, where it says so as well. */
+  trusts(address: string): boolean;
+}
+
 /** A socket to a peer's offer, its ticket taken. Throws `worker_lost` with the peer's name and what was wrong. */
-export async function reachPeer(secureContext: SecureContext, reach: Reach): Promise<Socket> {
+export async function reachPeer(own: Reacher, reach: Reach): Promise<Socket> {
   const { address, port, peerName } = reach;
   const signal = AbortSignal.any([reach.signal, AbortSignal.timeout(CONNECT_MS_MAX)]);
   try {
-    return await overTls(secureContext, reach, signal);
+    const plain = own.trusts(address) ? await overPlain(own.fingerprint, reach, signal) : null;
+    return plain ?? (await overTls(own.secureContext, reach, signal));
   } catch (error) {
     const late = signal.aborted && !reach.signal.aborted ? "it took too long" : null;
     const why = reach.signal.aborted ? "it was stopped" : (late ?? (error instanceof Error ? error.message : String(error)));
@@ -51,6 +69,32 @@ async function overTls(secureContext: SecureContext, reach: Reach, signal: Abort
     if (fingerprintOfPeer(socket) !== reach.fingerprint) throw new Error("another certificate answers there");
     socket.write(encodePreamble(reach.ticket));
     const [answer] = await readExactly(socket, 1, signal);
+    checkAnswer(answer);
+    return socket;
+  });
+}
+
+/** Null where the other end does not take plain tunnels from here. */
+async function overPlain(connector: string, reach: Reach, signal: AbortSignal): Promise<Socket | null> {
+  const { address: host, port, allowHalfOpen, ticket } = reach;
+  const socket = connectTcp({ host, port, allowHalfOpen, noDelay: true });
+  return whileOpening(socket, signal, async () => {
+    await once(socket, "connect");
+    const hello = { connector, connectorNonce: makeNonce() };
+    socket.write(encodeHello(hello));
+    const listenerNonce = await readExactly(socket, CHALLENGE_BYTES, signal).then(challengeOf, () => null);
+    if (listenerNonce === null) {
+      socket.destroy();
+      return null;
+    }
+    const session = { ...hello, listener: reach.fingerprint, listenerNonce };
+    socket.write(connectorProof(ticket, session));
+    const [answer = 0] = await readExactly(socket, 1, signal);
+    // A refusal has nothing to prove; whoever says yes must know the ticket as well.
+    if (answer === ACCEPTED || answer === TARGET_DOWN) {
+      const proof = await readExactly(socket, PROOF_BYTES, signal);
+      if (!sameTicket(listenerProof(ticket, session, answer), proof)) throw new Error("another node answers there");
+    }
     checkAnswer(answer);
     return socket;
   });

@@ -18,7 +18,8 @@ export async function readExactly(socket: Socket, length: number, signal: AbortS
   signal.addEventListener("abort", late, { once: true });
   try {
     if (signal.aborted) late();
-    if (socket.readableEnded || socket.destroyed) closed();
+    // What lies there already, from an earlier wait of the same turn, is not announced again.
+    take();
     return await promise;
   } finally {
     socket.removeListener("readable", take);
