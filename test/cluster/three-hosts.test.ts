@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { StageView } from "../../packages/wire/src/index.ts";
 import { makeHosts, type Host } from "./harness/hosts.ts";
 import { startNode, type TestNode } from "./harness/node.ts";
 import { enginesOf, isAlive } from "./harness/processes.ts";
@@ -19,6 +20,11 @@ const all = JSON.parse(readFileSync(resolve(import.meta.dirname, "../../models/q
 const questions = Array.from({ length: QUESTIONS }, (_, index) => all[index * Math.floor(all.length / QUESTIONS)]).filter(
   (question) => question !== undefined,
 );
+
+/** What of a stage does not change while it runs. */
+function placed({ timing: _, measuredMsPerToken: __, ...rest }: StageView): Omit<StageView, "timing" | "measuredMsPerToken"> {
+  return rest;
+}
 
 const network = makeHosts(["a", "b", "c", "stranger", "alone"]);
 const [hostA, hostB, hostC, hostStranger, hostAlone] = network.hosts as [Host, Host, Host, Host, Host];
@@ -91,7 +97,9 @@ describe("three hosts", () => {
     expect(stages.at(-1)?.lastLayer).toBe(15);
     stages.slice(1).forEach((stage, index) => expect(stage.firstLayer).toBe((stages[index]?.lastLayer ?? NaN) + 1));
     for (const node of [b, c])
-      expect((await node.until((now) => now.deployments[0]?.state === "ready", "ready")).deployments[0]?.stages).toEqual(stages);
+      expect(
+        (await node.until((now) => now.deployments[0]?.state === "ready", "ready")).deployments[0]?.stages.map(placed),
+      ).toEqual(stages.map(placed));
     // A head is called ready only when llama-server's own log had put every layer where the plan wants it.
     expect(state.deployments[0]).toMatchObject({ model: MODEL, layerCount: 16, epoch: 1 });
   });
@@ -105,6 +113,34 @@ describe("three hosts", () => {
         else expect(answer).toContain(question.expect);
       }
     }
+  });
+
+  test("every remote stage tells where its time goes, and its weights never crossed the network", async () => {
+    const { deployments, nodes } = await a.until(
+      (now) => now.deployments[0]?.stages.filter((stage) => stage.timing !== null).length === 2,
+      "times of both remote stages",
+    );
+    const head = deployments[0]?.head;
+    for (const stage of deployments[0]?.stages ?? []) {
+      if (stage.node === head) {
+        expect(stage.timing).toBeNull();
+        continue;
+      }
+      expect(stage.timing?.computeMs.p50).toBeGreaterThan(0);
+      expect(stage.timing?.computeMs.p95).toBeGreaterThanOrEqual(stage.timing?.computeMs.p50 ?? NaN);
+      expect(stage.timing?.steps).toBeGreaterThan(100);
+      // A hidden state of 128 floats, positions, the mask: kilobytes.
+      expect(stage.timing?.bytesUp).toBeGreaterThan(512);
+      expect(stage.timing?.bytesUp).toBeLessThan(32_768);
+      expect(stage.timing?.bytesDown).toBeGreaterThanOrEqual(512);
+      expect(stage.timing?.bytesDown).toBeLessThan(4096);
+    }
+    const node = [a, b, c].find((candidate) =>
+      nodes.some(({ id }) => id === head && candidate.events.some((event) => event["node"] === id)),
+    );
+    const said = (node?.events ?? []).flatMap((event) => (event.event === "log" ? [String(event["message"])] : []));
+    expect(said.filter((message) => message.includes("of weights from its own disk"))).toHaveLength(2);
+    expect(said.filter((message) => message.includes("lacks weights"))).toEqual([]);
   });
 
   test("a node that is not the head streams to the end", async () => {

@@ -34,6 +34,7 @@ import { advertFacts, advertModels } from "./advert-facts.ts";
 import { createAnswerer } from "./answer-request.ts";
 import type { DaemonOptions, RunningDaemon } from "./daemon-options.ts";
 import { startControlLoop } from "./deployments/control-loop.ts";
+import { createModelWeights } from "./deployments/model-weights.ts";
 import { createWorkerHost, type WorkerHost } from "./deployments/worker-host.ts";
 import { createBackend } from "./gateway/backend.ts";
 import { createEngineReach } from "./gateway/engine-reach.ts";
@@ -180,9 +181,11 @@ async function compose(
     return mesh;
   };
 
+  const weights = createModelWeights(catalog, join(paths.cache, "digests"));
   const workers: WorkerHost = stack.use(
     createWorkerHost({
       engine,
+      weights,
       threads: defaultThreads(),
       deviceId: engine.devices[0]?.id ?? null,
       dataPlane,
@@ -218,6 +221,8 @@ async function compose(
       threads: defaultThreads(),
       acceleratorId: engine.devices[0]?.id ?? null,
       dataPlane,
+      weights,
+      log: (message) => say(message),
       nameOf,
       dataPlaneOf(node) {
         const address = theMesh().addressOf(node);

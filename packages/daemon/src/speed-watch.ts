@@ -21,11 +21,16 @@ export function parseCounters(metrics: string): Counters | null {
 /** Reads the decode speed of the engines up here from their own counters, and tells the state when there is news. */
 export function watchSpeed(store: Store, loop: ControlLoop): Disposable {
   const before = new Map<string, Counters>();
+  const stepsBefore = new Map<string, number>();
   const look = async (): Promise<void> => {
     for (const { id, phase } of store.state.deployments.values()) {
       const engine = phase === "ready" ? loop.engineOf(id) : null;
       if (engine === null) continue;
+      const timings = engine.stageTimings();
+      const steps = timings.reduce((sum, timing) => sum + (timing?.steps ?? 0), 0);
       const key = `${id}/${engine.epoch}`;
+      if (steps !== stepsBefore.get(key)) store.dispatch({ type: "deployment-timed", id, timings });
+      stepsBefore.set(key, steps);
       try {
         const response = await fetch(`http://127.0.0.1:${engine.port}/metrics`, {
           headers: { authorization: `Bearer ${engine.apiKey}` },
@@ -49,6 +54,8 @@ export function watchSpeed(store: Store, loop: ControlLoop): Disposable {
     }
     for (const key of before.keys())
       if (loop.engineOf(key.split("/")[0] as Parameters<ControlLoop["engineOf"]>[0]) === null) before.delete(key);
+    for (const key of stepsBefore.keys())
+      if (loop.engineOf(key.split("/")[0] as Parameters<ControlLoop["engineOf"]>[0]) === null) stepsBefore.delete(key);
   };
   const timer = setInterval(() => void look(), LOOK_MS);
   return { [Symbol.dispose]: () => clearInterval(timer) };

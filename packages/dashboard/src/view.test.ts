@@ -32,6 +32,7 @@ const stage = (id: typeof a, firstLayer: number, lastLayer: number) => ({
   bufferBytes: 1e8,
   predictedMsPerToken: 20,
   measuredMsPerToken: null,
+  timing: null,
   progress: 0.5,
 });
 const state: ClusterState = {

@@ -1,4 +1,4 @@
-import type { ClusterState, DeploymentView, NodeId, NodeView } from "@clusterd/wire";
+import type { ClusterState, DeploymentView, NodeId, NodeView, StageView } from "@clusterd/wire";
 
 /** How many colours hosts are told apart by; a label goes with each, so colour is never the only cue. */
 export const HOST_COLOURS = 8;
@@ -27,6 +27,7 @@ export interface Segment {
   readonly kvText: string;
   readonly predictedText: string;
   readonly measuredText: string;
+  readonly timingText: string;
   readonly progress: number;
   readonly isHead: boolean;
 }
@@ -138,8 +139,16 @@ function deploymentCard(
       kvText: sizeText(stage.kvBytes),
       predictedText: `${stage.predictedMsPerToken.toFixed(1)} ms`,
       measuredText: stage.measuredMsPerToken === null ? "not measured" : `${stage.measuredMsPerToken.toFixed(1)} ms`,
+      timingText: timingText(stage.timing),
       progress: stage.progress,
       isHead: stage.node === deployment.head,
     })),
   };
+}
+
+/** Where half of a stage's steps or more spend their time. */
+function timingText(timing: StageView["timing"]): string {
+  if (timing === null) return "—";
+  const [compute, wire, idle] = [timing.computeMs, timing.wireMs, timing.idleMs].map(({ p50 }) => p50.toFixed(1));
+  return `${compute} · ${wire} · ${idle} ms`;
 }

@@ -22,6 +22,31 @@ export interface NodeView {
 
 export type DeploymentPhase = "planning" | "fetching" | "loading" | "ready" | "recovering" | "draining" | "failed";
 
+/** Half of the steps were below the one, 95 of 100 below the other. */
+export interface Percentiles {
+  readonly p50: number;
+  readonly p95: number;
+}
+
+/**
+ * What the last few hundred decode steps of a remote stage took, told from the frames between head and worker. A step is one token of
+ * each running stream.
+ */
+export interface StageTiming {
+  /** Steps since the pipeline came up. */
+  readonly steps: number;
+  /** The worker's engine at work, by its own node's clock. */
+  readonly computeMs: Percentiles;
+  /** From the graph's leaving the head to its result's arrival, less the work: links, encryption, waiting for either. */
+  readonly wireMs: Percentiles;
+  /** Between a result and the next graph: the other stages' and the head's turn. */
+  readonly idleMs: Percentiles;
+  /** Towards the worker and back, per token. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly tokensPerSecond: number;
+}
+
 /** One stage of a running pipeline. Bytes, milliseconds; `progress` from 0 to 1. `null`: not measured yet. */
 export interface StageView {
   readonly node: NodeId;
@@ -31,7 +56,10 @@ export interface StageView {
   readonly kvBytes: number;
   readonly bufferBytes: number;
   readonly predictedMsPerToken: number;
+  /** As predicted: work and wire. Of the head's own layers: what remains of a token's time, the head's other work included. */
   readonly measuredMsPerToken: number | null;
+  /** Null for layers on the head, and before the first step. */
+  readonly timing: StageTiming | null;
   readonly progress: number;
 }
 

@@ -27,6 +27,8 @@ export type {
   NodeState,
   NodeView,
   PendingView,
+  Percentiles,
+  StageTiming,
   StageView,
 } from "./cluster-state.ts";
 export type { Advert, AdvertDeployment, AdvertModel, DataPlaneAddress, EngineSummary } from "./advert.ts";

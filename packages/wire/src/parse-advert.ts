@@ -42,6 +42,17 @@ const device = record({
   accelerators: list(record({ name: text(MODEL_LENGTH_MAX), memoryBytes: memory }), ACCELERATORS_MAX),
 });
 
+const percentiles = record({ p50: amount, p95: amount });
+const timing = record({
+  steps: count(),
+  computeMs: percentiles,
+  wireMs: percentiles,
+  idleMs: percentiles,
+  bytesUp: amount,
+  bytesDown: amount,
+  tokensPerSecond: amount,
+});
+
 const stage = record({
   node: nodeId,
   firstLayer: count(LAYERS_MAX),
@@ -51,6 +62,7 @@ const stage = record({
   bufferBytes: amount,
   predictedMsPerToken: amount,
   measuredMsPerToken: nullable(amount),
+  timing: nullable(timing),
   progress: amount,
 });
 

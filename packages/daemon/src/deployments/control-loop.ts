@@ -18,7 +18,7 @@ export interface ControlLoopConfig {
 /** Keeps what runs here in step with what is wanted. */
 export interface ControlLoop extends AsyncDisposable {
   /** The engine of a deployment that is up here. */
-  engineOf(id: DeploymentId): { readonly port: number; readonly apiKey: string; readonly epoch: number } | null;
+  engineOf(id: DeploymentId): Pick<HeadRun, "port" | "apiKey" | "epoch" | "stageTimings"> | null;
   /** A worker's node tells that a stage of a deployment ended. */
   stageEnded(id: DeploymentId, epoch: number, node: Parameters<StageLosses["report"]>[0], reason: string): boolean;
 }

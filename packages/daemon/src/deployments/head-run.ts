@@ -1,10 +1,12 @@
 import { startHead, type Head } from "@clusterd/engine";
-import type { DataPlane, Tunnel } from "@clusterd/mesh";
+import type { DataPlane } from "@clusterd/mesh";
 import {
   asClusterdError,
   ClusterdError,
   type ControlAnswers,
   type DataPlaneAddress,
+  type ErrorCode,
+  type StageTiming,
   type NodeId,
   type PlanStage,
   type WorkerStartRequest,
@@ -12,14 +14,11 @@ import {
 } from "@clusterd/wire";
 import type { Failure, HeadedDeployment } from "../state/daemon-state.ts";
 import { firstToken } from "./first-token.ts";
+import type { ModelWeights } from "./model-weights.ts";
+import { openStage, tellLoad, type OpenStage } from "./open-stage.ts";
 
-/** How long a worker's node may take to start its rpc-server. */
-const WORKER_START_MS_MAX = 30_000;
-const WORKER_STOP_MS_MAX = 5_000;
 /** After the head's process ended: how long to wait for word of a worker that may have been the cause. */
 const CAUSE_WAIT_MS = 800;
-/** A broken tunnel is reported after so long: the worker's node knows how its process ended. */
-const CLOSER_WORD_MS = 200;
 
 /** What a run needs from the daemon. */
 export interface HeadRunConfig {
@@ -29,6 +28,8 @@ export interface HeadRunConfig {
   readonly threads: number;
   readonly acceleratorId: string | null;
   readonly dataPlane: DataPlane;
+  readonly weights: ModelWeights;
+  log(message: string): void;
   nameOf(node: NodeId): string;
   /** Where a member takes tunnels; null when it is not connected. */
   dataPlaneOf(node: NodeId): { readonly address: string; readonly dataPlane: DataPlaneAddress } | null;
@@ -44,6 +45,8 @@ export interface HeadRun extends AsyncDisposable {
   readonly apiKey: string;
   readonly epoch: number;
   readonly tokensPerSecond: number | null;
+  /** What each stage's decode steps take, of the plan's stages in order; null for the head's own, and before the first step. */
+  stageTimings(): readonly (StageTiming | null)[];
   /** Settles with the cause when the pipeline breaks by itself; never when it is disposed of. */
   readonly broken: Promise<Failure>;
 }
@@ -51,7 +54,7 @@ export interface HeadRun extends AsyncDisposable {
 /** Word of a stage's end, told to the run by whoever hears it first. */
 export interface StageLosses {
   /** Remembers the first loss; later ones are its consequences. */
-  report(node: NodeId, reason: string): void;
+  report(node: NodeId, reason: string, code?: ErrorCode): void;
   readonly first: Promise<Failure>;
 }
 
@@ -75,10 +78,10 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
   const remote = stages.filter(({ stage }) => stage.node !== placement.head);
   try {
     // Settled, not raced: a worker that starts after another failed must be stopped as well.
-    const settled = await Promise.allSettled(remote.map(({ stage }) => openStage(config, stage, losses, stack)));
+    const settled = await Promise.allSettled(remote.map(({ stage }) => openStage({ ...config, signal }, stage, losses, stack)));
     const failed = settled.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
-    const tunnels = settled.map((result) => (result as PromiseFulfilledResult<Tunnel>).value);
+    const opened = settled.map((result) => (result as PromiseFulfilledResult<OpenStage>).value);
     const head = stack.use(
       await startHead({
         engine: config.engine,
@@ -87,7 +90,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
         layers: {
           head: own === undefined ? 0 : layerCount(own.stage),
           workers: remote.map(({ stage }, index) => ({
-            endpoint: `127.0.0.1:${tunnels[index]?.port}`,
+            endpoint: `127.0.0.1:${opened[index]?.tunnel.port}`,
             layers: layerCount(stage),
           })),
         },
@@ -102,6 +105,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
       }),
     );
     const measured = await firstToken({ port: head.port, apiKey: head.apiKey }, signal);
+    for (const stage of opened) tellLoad(config, stage);
     const kept = stack.move();
     const ending = { wanted: false };
     const broken = whenBroken(head, losses, () => lost, ending);
@@ -110,6 +114,8 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
       apiKey: head.apiKey,
       epoch: deployment.epoch,
       tokensPerSecond: measured,
+      stageTimings: () =>
+        placement.stages.map((stage) => opened.find(({ node }) => node === stage.node)?.relay.meter.timing ?? null),
       broken,
       async [Symbol.asyncDispose]() {
         ending.wanted = true;
@@ -120,57 +126,6 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
     if (config.signal.aborted) throw asClusterdError(error);
     throw await causeOf(error, () => lost);
   }
-}
-
-/** Starts one remote stage and opens its tunnel; both are undone with the stack, tunnel first. */
-async function openStage(
-  config: HeadRunConfig,
-  stage: PlanStage,
-  losses: StageLosses,
-  stack: AsyncDisposableStack,
-): Promise<Tunnel> {
-  const node = stage.node as NodeId;
-  const { deployment } = config;
-  const where = `${config.nameOf(node)} (layers ${stage.firstLayer}-${stage.lastLayer})`;
-  const reach = config.dataPlaneOf(node);
-  if (reach === null) throw new ClusterdError("worker_lost", `${where} is not connected.`);
-  const signal = AbortSignal.any([config.signal, AbortSignal.timeout(WORKER_START_MS_MAX)]);
-  let ticket: Uint8Array;
-  try {
-    const request: WorkerStartRequest = {
-      type: "worker-start",
-      deployment: deployment.id,
-      epoch: deployment.epoch,
-      model: deployment.model,
-      firstLayer: stage.firstLayer,
-      lastLayer: stage.lastLayer,
-      memoryBytes: stage.memoryBytes,
-    };
-    ({ ticket } = await config.startWorker(node, request, signal));
-  } catch (error) {
-    const known = asClusterdError(error);
-    throw new ClusterdError(
-      known.code === "failed" ? "worker_lost" : known.code,
-      `${where} could not start its worker: ${known.message}`,
-      { cause: error },
-    );
-  }
-  stack.defer(async () => {
-    const stop: WorkerStopRequest = { type: "worker-stop", deployment: deployment.id, epoch: deployment.epoch };
-    // A node that is gone stops its stage by itself once it misses this head.
-    await config.stopWorker(node, stop, AbortSignal.timeout(WORKER_STOP_MS_MAX)).catch(() => undefined);
-  });
-  const tunnel = await config.dataPlane.listen({
-    address: reach.address,
-    port: reach.dataPlane.port,
-    fingerprint: reach.dataPlane.fingerprint,
-    ticket,
-    peerName: config.nameOf(node),
-    // The worker's own node may say more of it in a moment.
-    onFailure: (reason) => void setTimeout(() => losses.report(node, reason), CLOSER_WORD_MS),
-  });
-  stack.use(tunnel);
-  return tunnel;
 }
 
 function layerCount(stage: PlanStage): number {
@@ -217,10 +172,11 @@ export function createStageLosses(deployment: HeadedDeployment, nameOf: (node: N
   const { promise, resolve } = Promise.withResolvers<Failure>();
   return {
     first: promise,
-    report(node, reason) {
+    report(node, reason, code = "worker_lost") {
       const stage = deployment.placement.stages.find((candidate) => candidate.node === node);
       const layers = stage === undefined ? "" : ` (layers ${stage.firstLayer}-${stage.lastLayer})`;
-      resolve({ code: "worker_lost", message: `The worker on ${nameOf(node)}${layers} was lost: ${reason}` });
+      const what = code === "worker_lost" ? "was lost" : code === "engine_stalled" ? "is stuck" : "cannot be used";
+      resolve({ code, message: `The worker on ${nameOf(node)}${layers} ${what}: ${reason}` });
     },
   };
 }

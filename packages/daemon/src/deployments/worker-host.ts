@@ -1,6 +1,8 @@
-import { describeEnd, startWorker, type Worker } from "@clusterd/engine";
-import type { DataPlane, Offer } from "@clusterd/mesh";
-import { ClusterdError, type DeploymentId, type NodeId, type WorkerStartRequest } from "@clusterd/wire";
+import { BadFrame, createWorkerRelay, describeEnd, startWorker, type Worker } from "@clusterd/engine";
+import { joinSockets, type Carry, type DataPlane, type Offer } from "@clusterd/mesh";
+import { ClusterdError, type ControlAnswers, type DeploymentId, type NodeId, type WorkerStartRequest } from "@clusterd/wire";
+
+import type { HeldWeights, ModelWeights } from "./model-weights.ts";
 
 /** Stages one node serves at once, over all deployments. */
 export const HOSTED_STAGES_MAX = 32;
@@ -13,7 +15,8 @@ interface HostedStage {
 }
 
 export interface WorkerHostConfig {
-  readonly engine: Parameters<typeof startWorker>[0]["engine"];
+  readonly engine: Parameters<typeof startWorker>[0]["engine"] & { readonly localWeights: boolean };
+  readonly weights: ModelWeights;
   readonly threads: number;
   readonly deviceId: string | null;
   readonly dataPlane: DataPlane;
@@ -27,7 +30,7 @@ export interface WorkerHostConfig {
 
 /** The rpc-servers this node runs for heads elsewhere. */
 export interface WorkerHost extends AsyncDisposable {
-  start(head: NodeId, request: WorkerStartRequest, signal: AbortSignal): Promise<{ ticket: Uint8Array }>;
+  start(head: NodeId, request: WorkerStartRequest, signal: AbortSignal): Promise<ControlAnswers["worker-start"]>;
   stop(deployment: DeploymentId, epoch: number): Promise<boolean>;
   /** Stops every stage whose head the predicate names: it left, or does not know the stage any more. */
   stopWhere(orphaned: (stage: { head: NodeId; deployment: DeploymentId; epoch: number }) => boolean): Promise<void>;
@@ -49,6 +52,24 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
     stages.delete(stage.request.deployment);
     stage.offer[Symbol.dispose]();
     await stage.worker[Symbol.asyncDispose]();
+  }
+
+  /** What passes between a head and this node's engine: what a stage needs, and nothing else. */
+  function guarded(request: WorkerStartRequest, { weights }: HeldWeights, readsWeights: boolean): Carry {
+    return async (local, remote) => {
+      const relay = createWorkerRelay({ memoryBytes: request.memoryBytes, weights, readsWeights });
+      const error = await joinSockets(local, remote, { sent: 0, received: 0 }, relay);
+      if (error instanceof BadFrame) config.log(`a connection of the head of ${request.model} was cut: it sent ${error.message}`);
+      return error;
+    };
+  }
+
+  function tellHeld({ model }: WorkerStartRequest, { differing, unchecked }: HeldWeights): void {
+    if (differing.length > 0)
+      config.log(
+        `this node's copy of ${model} differs from the head's in layer ${differing.join(", ")}: the head sends what differs`,
+      );
+    if (unchecked) config.log(`the head has no copy of its own of some layers of ${model}: this node's are taken as they are`);
   }
 
   return {
@@ -81,12 +102,22 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
       try {
         if (known !== undefined) await end(known);
         epochs.set(deployment, epoch);
-        const worker = await startWorker({ engine: config.engine, threads: config.threads, deviceId: config.deviceId, signal });
+        const own = await config.weights.heldFor(request, signal);
+        tellHeld(request, own);
+        const readsWeights = config.engine.localWeights && own.weights !== null;
+        const worker = await startWorker({
+          engine: config.engine,
+          threads: config.threads,
+          deviceId: config.deviceId,
+          ...(readsWeights ? { weightFiles: own.weights?.parts ?? [] } : {}),
+          signal,
+        });
         const offer = config.dataPlane.offer({
           peerFingerprint: fingerprint,
           target: { host: "127.0.0.1", port: worker.port },
           kind: "rpc",
           label: `${request.model} layers ${firstLayer}-${lastLayer}`,
+          carry: guarded(request, own, readsWeights),
         });
         const stage: HostedStage = { head, request, worker, offer };
         stages.set(deployment, stage);
@@ -96,7 +127,7 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
           await end(stage);
           config.onEnded(head, deployment, epoch, `rpc-server ${describeEnd(ended)}`);
         });
-        return { ticket: offer.ticket };
+        return { ticket: offer.ticket, held: own.held };
       } finally {
         starting.delete(deployment);
       }

@@ -31,6 +31,7 @@ export function newDeployment(
     epoch: 0,
     progress: placement.stages.map(() => 0),
     measuredTokensPerSecond: null,
+    timings: [],
     crashesAtMs: [],
     retryAtMs: 0,
   };

@@ -74,6 +74,8 @@ function changed(
       };
     case "deployment-measured":
       return { ...deployment, measuredTokensPerSecond: event.tokensPerSecond };
+    case "deployment-timed":
+      return { ...deployment, timings: event.timings };
     case "deployment-broken":
       return deployment.wanted ? afterCrash(deployment, event.failure, event.atMs) : deployment;
     case "deployment-replanned":
@@ -82,6 +84,7 @@ function changed(
         placement: event.placement,
         progress: event.placement.stages.map(() => 0),
         measuredTokensPerSecond: null,
+        timings: [],
       };
     case "deployment-failed":
       return { ...deployment, phase: "failed", failure: event.failure };

@@ -14,6 +14,7 @@ import type {
   NodeState,
   PendingView,
   Placement,
+  StageTiming,
 } from "@clusterd/wire";
 
 /** Where this node stands: looking for a cluster, waiting for approval, or a member of one. */
@@ -74,6 +75,8 @@ export interface HeadedDeployment {
   /** Loaded share of each stage, 0 to 1. */
   readonly progress: readonly number[];
   readonly measuredTokensPerSecond: number | null;
+  /** Of the placement's stages, in order. */
+  readonly timings: readonly (StageTiming | null)[];
   /** Monotonic milliseconds of its latest crashes, oldest first. */
   readonly crashesAtMs: readonly number[];
   /** Not started again before this monotonic time. */
@@ -102,6 +105,7 @@ export type StateEvent =
   | { readonly type: "deployment-progress"; readonly id: DeploymentId; readonly stage: number; readonly progress: number }
   | { readonly type: "deployment-ready"; readonly id: DeploymentId; readonly tokensPerSecond: number | null }
   | { readonly type: "deployment-measured"; readonly id: DeploymentId; readonly tokensPerSecond: number }
+  | { readonly type: "deployment-timed"; readonly id: DeploymentId; readonly timings: readonly (StageTiming | null)[] }
   | { readonly type: "deployment-broken"; readonly id: DeploymentId; readonly failure: Failure; readonly atMs: number }
   | { readonly type: "deployment-replanned"; readonly id: DeploymentId; readonly placement: Placement }
   | { readonly type: "deployment-failed"; readonly id: DeploymentId; readonly failure: Failure }

@@ -14,7 +14,6 @@ import { displayNames } from "./names.ts";
 /** A deployment this node heads, as every member sees it. */
 export function deploymentView(deployment: HeadedDeployment): DeploymentView {
   const { placement } = deployment;
-  const alone = placement.stages.length === 1 && placement.stages[0]?.node === placement.head;
   const measured = deployment.measuredTokensPerSecond;
   return {
     model: deployment.model,
@@ -34,13 +33,27 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
       kvBytes: stage.kvBytes,
       bufferBytes: stage.bufferBytes,
       predictedMsPerToken: stage.computeMs + stage.hopMs,
-      // One stage on the head is the whole pipeline; the share of several is not measured.
-      measuredMsPerToken: alone && measured !== null ? 1000 / measured : null,
+      measuredMsPerToken: measuredMs(deployment, index),
+      timing: deployment.timings[index] ?? null,
       progress: deployment.progress[index] ?? 0,
     })),
     predictedTokensPerSecond: placement.predicted.tokensPerSecond,
     measuredTokensPerSecond: measured,
   };
+}
+
+/** A stage's own figures, or for layers on the head what the other stages leave of a token's time. */
+function measuredMs({ placement, timings, measuredTokensPerSecond }: HeadedDeployment, index: number): number | null {
+  const own = timings[index];
+  if (own !== null && own !== undefined) return own.computeMs.p50 + own.wireMs.p50;
+  if (placement.stages[index]?.node !== placement.head || measuredTokensPerSecond === null) return null;
+  const others = placement.stages.flatMap((_, other) => (other === index ? [] : [timings[other] ?? null]));
+  const known = others.filter((timing) => timing !== null);
+  if (known.length < others.length) return null;
+  return Math.max(
+    0,
+    1000 / measuredTokensPerSecond - known.reduce((sum, timing) => sum + timing.computeMs.p50 + timing.wireMs.p50, 0),
+  );
 }
 
 /** Every deployment in the cluster: those this node heads, and those other heads tell of. */

@@ -65,6 +65,7 @@ function Layers({ deployment }: { readonly deployment: DeploymentCard }): JSX.El
               <th scope="col">KV cache</th>
               <th scope="col">Predicted</th>
               <th scope="col">Measured</th>
+              <th scope="col">Work · wire · idle</th>
             </tr>
           </thead>
           <tbody>
@@ -79,6 +80,7 @@ function Layers({ deployment }: { readonly deployment: DeploymentCard }): JSX.El
                 <td>{segment.kvText}</td>
                 <td>{segment.predictedText}</td>
                 <td>{segment.measuredText}</td>
+                <td>{segment.timingText}</td>
               </tr>
             ))}
           </tbody>

@@ -16,6 +16,8 @@ const LOG_LEVEL = "4";
 const WEIGHTS_SHARE = 0.95;
 /** Lines kept of what the log reports of the load: a few per device. */
 const LOAD_LINES_MAX = 512;
+/** What a worker has itself is known without hashing it; an engine without our patch does not look at this. */
+const LEAVE_OUT_HASHES = { GGML_RPC_LOCAL_WEIGHTS: "1" };
 const HEALTH_MS_MAX = 10_000;
 
 export interface HeadOptions extends HeadSpec {
@@ -62,7 +64,7 @@ export async function startHead(options: HeadOptions): Promise<Head> {
     command: options.engine.llamaServer,
     args: [...headArguments(options), "-lv", LOG_LEVEL],
     // A crash would start a debugger to print its stack: half a second in which nobody knows of it.
-    env: { GGML_NO_BACKTRACE: "1", LLAMA_API_KEY: apiKey, ...TELL_PROGRESS },
+    env: { GGML_NO_BACKTRACE: "1", LLAMA_API_KEY: apiKey, ...TELL_PROGRESS, ...LEAVE_OUT_HASHES },
     exitCommand: EXIT_COMMAND,
     start: LOAD_DEADLINE,
     isReady(line) {

@@ -75,7 +75,7 @@ export function createHeadRelay({ load, meter, hiddenBytes, onHeard }: HeadRelay
     emit: (bytes) => wires.toRemote(bytes),
   });
 
-  function setTensor(head: Buffer): Verdict {
+  function setTensor(head: Buffer): Verdict | Promise<Verdict> {
     const bytes = readSize(head, 1) - SET_TENSOR_HEAD_BYTES;
     const offset = readSize(head, AT + TENSOR_BYTES + 1);
     if (!load.isWeight(tensorName(head, AT))) {
@@ -85,11 +85,16 @@ export function createHeadRelay({ load, meter, hiddenBytes, onHeard }: HeadRelay
       meter.sent(AT + SET_TENSOR_HEAD_BYTES + bytes);
       return "pass";
     }
-    return load.take(tensorName(head, AT), offset, bytes) === "inject" ? encodeInject(head, bytes) : "pass";
+    return load.take(tensorName(head, AT), offset, bytes) === "inject" ? leave(encodeInject(head, bytes)) : "pass";
+  }
+
+  /** A weight left to the worker, once it has put in enough of those before. */
+  function leave(request: Buffer): Verdict | Promise<Verdict> {
+    return load.room()?.then(() => request) ?? request;
   }
 
   /** Whether the worker has a weight of more than 10 MiB: known here, without a journey. */
-  function setTensorHash(head: Buffer): Verdict {
+  function setTensorHash(head: Buffer): Verdict | Promise<Verdict> {
     // A head asks one thing at a time: an answer of our own must not overtake another's.
     if (questions.length > 0) throw new BadFrame("SET_TENSOR_HASH before the last answer");
     const name = tensorName(head, AT);
@@ -99,7 +104,7 @@ export function createHeadRelay({ load, meter, hiddenBytes, onHeard }: HeadRelay
     answer.writeUInt8(1, 0);
     answer.writeUInt8(taken ? 1 : 0, RESPONSE_PREFIX_BYTES);
     wires.toLocal(answer);
-    return taken ? encodeInject(head, bytes) : "drop";
+    return taken ? leave(encodeInject(head, bytes)) : "drop";
   }
 
   const answers: FrameScanner = createFrameScanner({

@@ -1,10 +1,14 @@
 import { ClusterdError } from "@clusterd/wire";
+import { BadFrame } from "./protocol.ts";
+
+/** Bytes of weights that are left to the worker and not put in yet, before the head has to wait: its progress is then the truth. */
+const AHEAD_BYTES_MAX: number = 512 * 1024 * 1024;
 
 export interface StageLoadOptions {
   /** Bytes of all the model's tensors, by name. */
   readonly weights: ReadonlyMap<string, number>;
-  /** Names of those that must reach the stage. */
-  readonly planned: ReadonlySet<string>;
+  /** Names of the weights of each layer that the stage is to hold. */
+  readonly layers: readonly (readonly string[])[];
   /** Names of those that the worker's node has itself. */
   readonly local: ReadonlySet<string>;
   /** Names of those that the head's own file does not hold: nothing but zeros would be sent. */
@@ -19,6 +23,8 @@ export interface StageLoad {
   bytesOf(name: string): number | null;
   /** A weight is being sent: whether the worker puts it in itself. Throws `model_broken` where neither side has it. */
   take(name: string, offset: number, bytes: number): "inject" | "send";
+  /** Null, or what to wait for before more is left to the worker. */
+  room(): Promise<void> | null;
   /** The worker has put one in. */
   injected(): void;
   readonly summary: StageLoadSummary;
@@ -33,10 +39,13 @@ export interface StageLoadSummary {
   readonly sentBytes: number;
 }
 
-export function createStageLoad({ weights, planned, local, missing }: StageLoadOptions): StageLoad {
+export function createStageLoad({ weights, layers, local, missing }: StageLoadOptions): StageLoad {
   const taken = new Set<string>();
   const sent = new Set<string>();
-  let [left, done, injectedBytes, sentBytes] = [0, 0, 0, 0];
+  /** Bytes of the weights that the worker has still to put in, in order. */
+  const ahead: number[] = [];
+  let [aheadBytes, done, injectedBytes, sentBytes] = [0, 0, 0, 0];
+  let waiting: PromiseWithResolvers<void> | null = null;
   return {
     isWeight: (name) => weights.has(name),
     leaves: (name) => local.has(name),
@@ -44,8 +53,8 @@ export function createStageLoad({ weights, planned, local, missing }: StageLoadO
     take(name, offset, bytes) {
       if (local.has(name) && offset === 0 && bytes === weights.get(name)) {
         taken.add(name);
-        left += 1;
-        injectedBytes += bytes;
+        ahead.push(bytes);
+        aheadBytes += bytes;
         return "inject";
       }
       if (missing.has(name)) {
@@ -57,19 +66,37 @@ export function createStageLoad({ weights, planned, local, missing }: StageLoadO
       sentBytes += bytes;
       return "send";
     },
+    room() {
+      if (aheadBytes <= AHEAD_BYTES_MAX) return null;
+      waiting ??= Promise.withResolvers();
+      return waiting.promise;
+    },
     injected() {
+      const bytes = ahead.shift();
+      if (bytes === undefined) throw new BadFrame("a weight put in that was not left to the worker");
       done += 1;
+      aheadBytes -= bytes;
+      injectedBytes += bytes;
+      if (aheadBytes > AHEAD_BYTES_MAX || waiting === null) return;
+      waiting.resolve();
+      waiting = null;
     },
     get summary() {
       return { injectedTensors: done, injectedBytes, sentTensors: sent.size, sentBytes };
     },
     assertComplete() {
-      if (done !== left)
-        throw new ClusterdError("model_broken", `${left - done} of ${left} weights were not put in by the worker`);
-      const lacking = [...planned].filter((name) => !taken.has(name) && !sent.has(name));
-      if (lacking.length > 0) {
-        const more = lacking.length > 1 ? ` and ${lacking.length - 1} more` : "";
-        throw new ClusterdError("model_broken", `the engine never loaded ${lacking[0]}${more}`);
+      if (ahead.length > 0)
+        throw new ClusterdError(
+          "model_broken",
+          `${ahead.length} of ${ahead.length + done} weights were not put in by the worker`,
+        );
+      for (const names of layers) {
+        const lacking = names.filter((name) => !taken.has(name) && !sent.has(name));
+        // An engine leaves out weights it has no use for. Where the head's file has a hole, one that came under another name is nothing.
+        if (lacking.length > 0 && (lacking.length === names.length || lacking.some((name) => missing.has(name)))) {
+          const more = lacking.length > 1 ? ` and ${lacking.length - 1} more of its layer` : "";
+          throw new ClusterdError("model_broken", `the engine never loaded ${lacking[0]}${more}`);
+        }
       }
     },
   };

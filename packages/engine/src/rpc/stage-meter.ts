@@ -1,29 +1,11 @@
+import type { Percentiles, StageTiming } from "@clusterd/wire";
+
 /** Steps kept for the percentiles. */
 const STEPS_KEPT = 512;
 /** Rounds whose times are kept, to see what ran at once. */
 const SPANS_KEPT = 256;
 /** A longer pause is nobody asking, not a stage waiting for its turn. */
 const PAUSE_MS = 1_000;
-
-/** Half of the steps were below the one, 95 of 100 below the other. */
-export interface Percentiles {
-  readonly p50: number;
-  readonly p95: number;
-}
-
-/** What one stage's decode steps took, of the last few hundred; null before the first. A step is one token of each running stream. */
-export interface StageTiming {
-  readonly steps: number;
-  /** The worker's engine at work, by its own node's clock. */
-  readonly computeMs: Percentiles;
-  /** From the graph's leaving to its result's arrival, less the work: links, encryption, waiting for either. */
-  readonly wireMs: Percentiles;
-  /** Between one result and the next graph: the other stages' and the head's turn. */
-  readonly idleMs: Percentiles;
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-  readonly tokensPerSecond: number;
-}
 
 /** When a stage's engine was at work on so many tokens, by this machine's monotonic clock. */
 export interface WorkSpan {

@@ -15,6 +15,8 @@ export interface WorkerOptions {
   readonly threads: number;
   /** The accelerator to serve, as the engine names it; null: the CPU. Always exactly one, since a head counts devices, not servers. */
   readonly deviceId: string | null;
+  /** Paths of a model's files whose weights it reads by itself; only an engine with our patch can. */
+  readonly weightFiles?: readonly string[];
   readonly logger?: (line: string) => void;
   readonly signal: AbortSignal;
 }
@@ -44,6 +46,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       isReady: (line) => line.startsWith("Client connection closed"),
       start: { totalMs: START_MS_MAX, quietMs: START_MS_MAX },
       stopGraceMs: STOP_GRACE_MS,
+      env: options.weightFiles === undefined ? {} : { GGML_RPC_WEIGHTS: options.weightFiles.join("\n") },
       ...(options.logger === undefined ? {} : { onLine: options.logger }),
     });
     const knocking = new AbortController();

@@ -17,6 +17,44 @@ function countBy<Item>(items: readonly Item[], key: (item: Item) => string): rea
   return [...Map.groupBy(items, key)].map(([value, group]) => `{state="${value}"} ${group.length}`);
 }
 
+/** What each remote stage's decode steps take. */
+function stageFamilies(state: ClusterState): readonly string[] {
+  const names = new Map(state.nodes.map(({ id, name }) => [id, name]));
+  const stages = state.deployments.flatMap(({ model, stages }) =>
+    stages.flatMap(({ node, firstLayer, lastLayer, timing }) => {
+      const labels = { model, node: names.get(node) ?? node, layers: `${firstLayer}-${lastLayer}` };
+      return timing === null ? [] : [{ labels, timing }];
+    }),
+  );
+  const seconds = stages.flatMap(({ labels, timing }) =>
+    (["compute", "wire", "idle"] as const).flatMap((part) =>
+      (["p50", "p95"] as const).map(
+        (share) =>
+          `${labelText({ ...labels, part, quantile: share === "p50" ? "0.5" : "0.95" })} ${timing[`${part}Ms`][share] / 1000}`,
+      ),
+    ),
+  );
+  const bytes = stages.flatMap(({ labels, timing }) => [
+    `${labelText({ ...labels, direction: "up" })} ${timing.bytesUp}`,
+    `${labelText({ ...labels, direction: "down" })} ${timing.bytesDown}`,
+  ]);
+  const rates = stages.map(({ labels, timing }) => `${labelText(labels)} ${timing.tokensPerSecond}`);
+  const steps = stages.map(({ labels, timing }) => `${labelText(labels)} ${timing.steps}`);
+  return [
+    family("clusterd_stage_step_seconds", "gauge", "Time of the latest decode steps of a stage, by what it went to.", seconds),
+    family("clusterd_stage_token_bytes", "gauge", "Bytes between head and stage for a token.", bytes),
+    family("clusterd_stage_tokens_per_second", "gauge", "Tokens per second that pass a stage while it is asked.", rates),
+    family("clusterd_stage_steps_total", "counter", "Decode steps of a stage since its pipeline came up.", steps),
+  ];
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  const escaped = (value: string): string => value.replace(/[\\"\n]/g, (found) => (found === "\n" ? "\\n" : `\\${found}`));
+  return `{${Object.entries(labels)
+    .map(([name, value]) => `${name}="${escaped(value)}"`)
+    .join(",")}}`;
+}
+
 /** Counts of this node since it started. Labels come from fixed sets: routes by pattern, outcomes, states. */
 export function createMetrics(): Metrics {
   const requests = new Map<string, number>();
@@ -55,6 +93,7 @@ export function createMetrics(): Metrics {
           "Deployments by state.",
           countBy(state.deployments, ({ state }) => state),
         ),
+        ...stageFamilies(state),
       ];
       return `${families.join("\n")}\n`;
     },

@@ -1,0 +1,144 @@
+import { BadFrame, createHeadStage, type HeadStage } from "@clusterd/engine";
+import { joinSockets, type Tunnel } from "@clusterd/mesh";
+import {
+  asClusterdError,
+  ClusterdError,
+  type ControlAnswers,
+  type NodeId,
+  type PlanStage,
+  type WorkerStartRequest,
+  type WorkerStopRequest,
+} from "@clusterd/wire";
+import type { HeadRunConfig, StageLosses } from "./head-run.ts";
+import { groupsOf, stageWeights } from "./model-weights.ts";
+import { takesConnections } from "./takes-connections.ts";
+
+/** How long a worker's node may take to start its rpc-server, and to look through so many bytes of its own weights per ms. */
+const WORKER_START_MS_MAX = 30_000;
+const DIGEST_BYTES_PER_MS = 20_000;
+const WORKER_STOP_MS_MAX = 5_000;
+/** A broken tunnel is reported after so long: the worker's node knows how its process ended. */
+const CLOSER_WORD_MS = 200;
+
+/** One remote stage, its rpc-server up and the near end of its tunnel listening. */
+export interface OpenStage {
+  readonly node: NodeId;
+  readonly stage: PlanStage;
+  readonly relay: HeadStage;
+  readonly tunnel: Tunnel;
+}
+
+/** Starts one remote stage and opens its tunnel; both are undone with the stack, tunnel first. */
+export async function openStage(
+  config: HeadRunConfig,
+  stage: PlanStage,
+  losses: StageLosses,
+  stack: AsyncDisposableStack,
+): Promise<OpenStage> {
+  const node = stage.node as NodeId;
+  const { deployment } = config;
+  const reach = config.dataPlaneOf(node);
+  if (reach === null) throw new ClusterdError("worker_lost", `${nameStage(config, stage)} is not connected.`);
+  const weights = await config.weights.open(deployment.contentId, config.signal);
+  const groups = groupsOf(stage);
+  const digests = await weights.digests(groups, config.signal);
+  const { ticket, held } = await startWorker(config, stage, digests);
+  stack.defer(async () => {
+    const stop: WorkerStopRequest = { type: "worker-stop", deployment: deployment.id, epoch: deployment.epoch };
+    // A node that is gone stops its stage by itself once it misses this head.
+    await config.stopWorker(node, stop, AbortSignal.timeout(WORKER_STOP_MS_MAX)).catch(() => undefined);
+  });
+  const { placement } = deployment;
+  const relay = stack.use(
+    createHeadStage({
+      ...stageWeights(weights.table, groups, digests, held),
+      hiddenBytes: placement.model.hiddenBytes,
+      decodeTokensMax: placement.slots,
+      probe: () => takesConnections(reach.address, reach.dataPlane.port),
+      onLost: (reason) => losses.report(node, reason),
+      onStalled: (reason) => losses.report(node, reason, "engine_stalled"),
+    }),
+  );
+  const tunnel = await config.dataPlane.listen({
+    address: reach.address,
+    port: reach.dataPlane.port,
+    fingerprint: reach.dataPlane.fingerprint,
+    ticket,
+    peerName: config.nameOf(node),
+    // The worker's own node may say more of it in a moment.
+    onFailure: (reason) => void setTimeout(() => losses.report(node, reason), CLOSER_WORD_MS),
+    async carry(local, remote) {
+      const error = await joinSockets(local, remote, { sent: 0, received: 0 }, relay.connection());
+      // What our own end of the relay says is the cause; a socket's error is for `onFailure`.
+      if (error instanceof ClusterdError) losses.report(node, error.message, error.code);
+      else if (error instanceof BadFrame) losses.report(node, `between the two there was ${error.message}`);
+      return error;
+    },
+  });
+  stack.use(tunnel);
+  return { node, stage, relay, tunnel };
+}
+
+async function startWorker(
+  config: HeadRunConfig,
+  stage: PlanStage,
+  digests: WorkerStartRequest["digests"],
+): Promise<ControlAnswers["worker-start"]> {
+  const { deployment } = config;
+  const { firstLayer, lastLayer, memoryBytes } = stage;
+  const within = WORKER_START_MS_MAX + Math.ceil(stage.weightBytes / DIGEST_BYTES_PER_MS);
+  const request: WorkerStartRequest = {
+    type: "worker-start",
+    deployment: deployment.id,
+    epoch: deployment.epoch,
+    model: deployment.model,
+    firstLayer,
+    lastLayer,
+    memoryBytes,
+    contentId: deployment.contentId,
+    digests,
+  };
+  let answer: ControlAnswers["worker-start"];
+  try {
+    answer = await config.startWorker(
+      stage.node as NodeId,
+      request,
+      AbortSignal.any([config.signal, AbortSignal.timeout(within)]),
+    );
+  } catch (error) {
+    const { code, message } = asClusterdError(error);
+    throw new ClusterdError(
+      code === "failed" ? "worker_lost" : code,
+      `${nameStage(config, stage)} could not start its worker: ${message}`,
+      { cause: error },
+    );
+  }
+  // Neither side has it: nothing but zeros would be loaded.
+  const nowhere = digests.findIndex((digest, index) => digest === null && answer.held[index] !== true);
+  if (nowhere >= 0 && nowhere < digests.length - 1) {
+    throw new ClusterdError(
+      "model_broken",
+      `Layer ${firstLayer + nowhere} of ${deployment.model} is neither in the head's file nor on ${config.nameOf(stage.node as NodeId)}.`,
+      { next: "Put a whole copy of the model on one of the two." },
+    );
+  }
+  return answer;
+}
+
+/** Throws where a weight has not come that must be there, and says where the weights came from. */
+export function tellLoad(config: HeadRunConfig, { node, stage, relay }: OpenStage): void {
+  const where = nameStage(config, stage);
+  try {
+    relay.load.assertComplete();
+  } catch (error) {
+    const { code, message } = asClusterdError(error);
+    throw new ClusterdError(code, `${where} is not what was planned: ${message}.`, { cause: error });
+  }
+  const { injectedBytes, sentBytes } = relay.load.summary;
+  if (sentBytes > 0) config.log(`${config.nameOf(node)} lacks weights: ${sentBytes} bytes were sent to it`);
+  if (injectedBytes > 0) config.log(`${where} has ${injectedBytes} bytes of weights from its own disk`);
+}
+
+function nameStage(config: Pick<HeadRunConfig, "nameOf">, stage: PlanStage): string {
+  return `${config.nameOf(stage.node as NodeId)} (layers ${stage.firstLayer}-${stage.lastLayer})`;
+}
