@@ -30,6 +30,9 @@ const ALLOC_SIZE_TENSORS = 11;
 const HELLO_ANSWER_BYTES = 28;
 /** An answer takes a moment to pass: a head that asks for more signs of life meanwhile wants something else. */
 const NOTES_MAX = 4096;
+/** Signs of life may be asked for so often, and so many at once: more would be answered into a full buffer. */
+const PING_EVERY_MS = 50;
+const PINGS_MAX = 256;
 
 export interface WorkerRelayOptions {
   /** What the plan gives the stage. */
@@ -54,6 +57,8 @@ export function createWorkerRelay({ memoryBytes, weights, readsWeights }: Worker
   /** When the last graph was passed on whose result nobody has asked for yet. */
   let graphMs: number | null = null;
   let answeredMs = 0;
+  let pings = 0;
+  let pingedMs = 0;
   /** Words of our own that wait for the end of an answer. */
   const notes: Buffer[] = [];
 
@@ -64,7 +69,7 @@ export function createWorkerRelay({ memoryBytes, weights, readsWeights }: Worker
       const command = head.readUInt8(0);
       if (!greeted && command !== COMMAND.hello && command !== COMMAND.ping) throw new BadFrame("a command before HELLO");
       inGraph = command === COMMAND.graphCompute;
-      if (command === COMMAND.ping) return note(PONG);
+      if (command === COMMAND.ping) return pong();
       if (command === COMMAND.inject) return inject(head);
       check(command, head);
       const answerBytes = answerBytesOf(head);
@@ -195,6 +200,14 @@ export function createWorkerRelay({ memoryBytes, weights, readsWeights }: Worker
       default:
         return "pass";
     }
+  }
+
+  function pong(): "drop" {
+    const nowMs = performance.now();
+    pings = Math.max(0, pings - (nowMs - pingedMs) / PING_EVERY_MS) + 1;
+    pingedMs = nowMs;
+    if (pings > PINGS_MAX) throw new BadFrame("a flood of PING");
+    return note(PONG);
   }
 
   /** Says something of our own as soon as no answer is halfway. */

@@ -102,8 +102,7 @@ async function ready(socket: Socket): Promise<void> {
 
 function pass(from: Socket, to: Socket, take: (chunk: Buffer) => Promise<void> | void, fail: (error: Error) => void): void {
   let held = false;
-  // What an interceptor answers by itself goes back where the chunk came from: whoever does not read it is not read either.
-  const full = (): boolean => to.writableLength >= UNSENT_BYTES_MAX || from.writableLength >= UNSENT_BYTES_MAX;
+  const full = (): boolean => to.writableLength >= UNSENT_BYTES_MAX;
   const goOn = (): void => {
     if (!held && !full()) from.resume();
   };
@@ -125,7 +124,6 @@ function pass(from: Socket, to: Socket, take: (chunk: Buffer) => Promise<void> |
     if (full()) from.pause();
   });
   to.on("drain", goOn);
-  from.on("drain", goOn);
   from.once("end", () => {
     to.end();
     to.setTimeout(HALF_OPEN_MS_MAX, () => fail(new Error("it did not close the connection")));
