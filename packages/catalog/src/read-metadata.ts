@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { Vocabulary } from "@clusterd/wire";
 import { brokenModel } from "./broken-model.ts";
 import { READER_HEAP_MEGABYTES, READER_OUTPUT_BYTES_MAX, READER_TIMEOUT_MS } from "./limits.ts";
 
@@ -12,7 +13,7 @@ export interface ModelMetadata {
     readonly size_label?: unknown;
   };
   readonly specific: Readonly<Record<string, unknown>>;
-  readonly tokens: number | null;
+  readonly vocabulary: Vocabulary | null;
 }
 
 /** Reads a guarded header's meaning in a process of its own, with bounded memory, output and time. */

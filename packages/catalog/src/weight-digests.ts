@@ -96,12 +96,14 @@ async function fromCache(dir: string, key: string): Promise<Map<string, GroupDig
     const text = await readFile(join(dir, `${key}.json`), "utf8");
     if (text.length > CACHED_DIGEST_BYTES_MAX) return new Map();
     const entries = Object.entries(JSON.parse(text) as Record<string, unknown>);
-    return new Map(entries.filter((entry): entry is [string, GroupDigest] => entry[1] === null || DIGEST.test(String(entry[1]))));
+    return new Map(entries.filter((entry): entry is [string, GroupDigest] => isDigest(entry[1])));
   } catch {
     // Not there or damaged: read anew.
     return new Map();
   }
 }
+
+const isDigest = (value: unknown): value is GroupDigest => value === null || (typeof value === "string" && DIGEST.test(value));
 
 async function intoCache(dir: string, key: string, digests: ReadonlyMap<string, GroupDigest>): Promise<void> {
   await mkdir(dir, { recursive: true });

@@ -46,6 +46,8 @@ export function createStageLoad({ weights, layers, local, missing }: StageLoadOp
   const ahead: number[] = [];
   let [aheadBytes, done, injectedBytes, sentBytes] = [0, 0, 0, 0];
   let waiting: PromiseWithResolvers<void> | null = null;
+  /** Whether there is too much before the latest one; by itself it may be as large as it is. */
+  const crowded = (): boolean => aheadBytes - (ahead.at(-1) ?? 0) > AHEAD_BYTES_MAX;
   return {
     isWeight: (name) => weights.has(name),
     leaves: (name) => local.has(name),
@@ -67,7 +69,7 @@ export function createStageLoad({ weights, layers, local, missing }: StageLoadOp
       return "send";
     },
     room() {
-      if (aheadBytes <= AHEAD_BYTES_MAX) return null;
+      if (!crowded()) return null;
       waiting ??= Promise.withResolvers();
       return waiting.promise;
     },
@@ -77,7 +79,7 @@ export function createStageLoad({ weights, layers, local, missing }: StageLoadOp
       done += 1;
       aheadBytes -= bytes;
       injectedBytes += bytes;
-      if (aheadBytes > AHEAD_BYTES_MAX || waiting === null) return;
+      if (crowded() || waiting === null) return;
       waiting.resolve();
       waiting = null;
     },

@@ -1,0 +1,133 @@
+import { fc, test as property } from "@fast-check/vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createStageWatch, stallLimitMs, type StageWatch } from "./stage-watch.ts";
+
+const TICK = 250;
+let nowMs = 0;
+let open: { sinceMs: number; tokens: number } | null = null;
+let stepMs: number | null = null;
+let takesConnections = true;
+let pings = 0;
+let pongs = true;
+let lost: string[] = [];
+let stalled: string[] = [];
+let watch: StageWatch;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  [nowMs, open, stepMs, takesConnections, pings, pongs] = [1000, null, null, true, 0, true];
+  [lost, stalled] = [[], []];
+  watch = createStageWatch({
+    meter: {
+      get open() {
+        return open;
+      },
+      get stepMs() {
+        return stepMs;
+      },
+    },
+    ping() {
+      pings += 1;
+      if (pongs) watch.heard(false);
+    },
+    probe: () => Promise.resolve(takesConnections),
+    waiting: () => open !== null,
+    onLost: (reason) => void lost.push(reason),
+    onStalled: (reason) => void stalled.push(reason),
+    now: () => nowMs,
+  });
+  watch.active = true;
+});
+afterEach(() => {
+  watch[Symbol.dispose]();
+  vi.useRealTimers();
+});
+
+/** Time goes by, tick after tick, as on a machine that is not held up. */
+async function pass(ms: number): Promise<void> {
+  for (let done = 0; done < ms; done += TICK) {
+    nowMs += TICK;
+    await vi.advanceTimersByTimeAsync(TICK);
+  }
+}
+
+describe("a peer", () => {
+  test("that answers is left in peace, however long nobody asks it anything", async () => {
+    await pass(3_600_000);
+    expect(pings).toBeGreaterThan(3000);
+    expect([lost, stalled]).toEqual([[], []]);
+  });
+
+  test("whose machine is gone is known within two seconds", async () => {
+    [pongs, takesConnections] = [false, false];
+    await pass(2_000);
+    expect(lost).toHaveLength(1);
+    expect(lost[0]).toContain("its machine takes no connection");
+  });
+
+  test("whose machine is there may be slow, but not for ever", async () => {
+    pongs = false;
+    await pass(14_000);
+    expect(lost).toEqual([]);
+    await pass(2_000);
+    expect(lost[0]).toContain("though its machine is there");
+  });
+
+  test("is not blamed for our own delay", async () => {
+    [pongs, takesConnections] = [false, false];
+    nowMs += 60_000;
+    await vi.advanceTimersByTimeAsync(TICK);
+    expect(lost).toEqual([]);
+    pongs = true;
+    watch.heard(false);
+    await pass(10_000);
+    expect(lost).toEqual([]);
+  });
+
+  test("is not watched while there is no connection", async () => {
+    [pongs, takesConnections] = [false, false];
+    watch.active = false;
+    await pass(60_000);
+    expect([lost, stalled]).toEqual([[], []]);
+  });
+});
+
+describe("a stage", () => {
+  test("that has decoded in 10 ms a step is stuck after five seconds, and said so once", async () => {
+    stepMs = 10;
+    open = { sinceMs: nowMs, tokens: 1 };
+    await pass(4_750);
+    expect(stalled).toEqual([]);
+    await pass(60_000);
+    expect(stalled).toHaveLength(1);
+    expect(stalled[0]).toMatch(/works on a token for 5\.\d s without a sign of progress; a step takes it 10 ms/);
+  });
+
+  test("may take minutes for a prompt", async () => {
+    stepMs = 1_000;
+    open = { sinceMs: nowMs, tokens: 512 };
+    await pass(600_000);
+    expect(stalled).toEqual([]);
+    await pass(600_000);
+    expect(stalled[0]).toContain("a batch of 512 tokens");
+  });
+
+  test("is not stuck while its frames move", async () => {
+    stepMs = 10;
+    open = { sinceMs: nowMs, tokens: 1 };
+    for (let second = 0; second < 60; second++) {
+      await pass(1_000);
+      watch.heard(true);
+    }
+    expect(stalled).toEqual([]);
+  });
+
+  property.prop([fc.double({ min: 0.01, max: 100_000, noNaN: true }), fc.nat({ max: 4096 })])(
+    "has 5 to 30 s for a token whatever its history, and more for more",
+    (step, tokens) => {
+      expect(stallLimitMs(step, 1)).toBeGreaterThanOrEqual(5_000);
+      expect(stallLimitMs(step, 1)).toBeLessThanOrEqual(30_000);
+      expect(stallLimitMs(step, tokens + 1)).toBeGreaterThanOrEqual(stallLimitMs(step, tokens));
+    },
+  );
+});
