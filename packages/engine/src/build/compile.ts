@@ -105,8 +105,7 @@ async function checkOutSource(options: CompileOptions): Promise<string> {
     ["-C", source, "-c", "core.autocrlf=false", "checkout", "HEAD", "--quiet", "--", ...SOURCE_PATHS],
     options,
   );
-  for (const patch of options.patches)
-    await step("patching llama.cpp's RPC backend", git, ["-C", source, "apply", patch], options);
+  for (const patch of options.patches) await step("patching llama.cpp", git, ["-C", source, "apply", patch], options);
   return source;
 }
 

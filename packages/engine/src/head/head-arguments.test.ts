@@ -2,6 +2,7 @@ import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
 import { headArguments } from "./head-arguments.ts";
 import { wantedDevices, type HeadSpec } from "./head-spec.ts";
+import type { HeadSpeculation } from "./speculation-arguments.ts";
 
 const spec = (head: number, workers: readonly number[], more: Partial<HeadSpec> = {}): HeadSpec => ({
   modelPath: "m.gguf",
@@ -59,6 +60,21 @@ test("the whole command line of a head with two workers", () => {
       "-ot ^(output|token_embd)\\.weight=CPU -fit off -fa on -c 1024 -np 2 -ctk q8_0 -ctv q8_0 -t 3 " +
       "-cram 0 --no-warmup --offline --no-ui --metrics --jinja --host 127.0.0.1 --port 0",
   );
+});
+
+describe("speculation", () => {
+  const flags = (speculation: HeadSpeculation): string => headArguments(spec(4, [12], { kv: "q4_0", speculation })).join(" ");
+  const plain = headArguments(spec(4, [12], { kv: "q4_0" })).join(" ");
+  test.each<[HeadSpeculation, string]>([
+    [{ type: "off" }, ""],
+    [{ type: "ngram" }, " --spec-type ngram-simple --spec-ngram-simple-size-n 5 --spec-ngram-simple-size-m 12"],
+    [
+      { type: "draft", modelPath: "small model.gguf" },
+      " --spec-type draft-simple -md small model.gguf --spec-draft-device none --spec-draft-ngl 0 --spec-draft-n-max 8 " +
+        "--spec-draft-type-k q4_0 --spec-draft-type-v q4_0",
+    ],
+    [{ type: "mtp" }, " --spec-type draft-mtp --spec-draft-n-max 3 --spec-draft-type-k q4_0 --spec-draft-type-v q4_0"],
+  ])("%o", (speculation, more) => expect(flags(speculation)).toBe(plain.replace(" -cram", `${more} -cram`)));
 });
 
 const placement = (wanted: HeadSpec): (string | undefined)[] =>

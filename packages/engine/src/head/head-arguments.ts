@@ -1,4 +1,5 @@
 import { assertHeadSpec, devicesOf, type HeadSpec } from "./head-spec.ts";
+import { speculationArguments } from "./speculation-arguments.ts";
 
 /**
  * llama-server's command line for exact layer ranges. A model has `layerCount` + 1 slots, the last is the output; `-ngl` counts the
@@ -19,6 +20,7 @@ export function headArguments(spec: HeadSpec): readonly string[] {
     ["-ctk", spec.kv],
     ["-ctv", spec.kv],
     ["-t", String(spec.threads)],
+    speculationArguments(spec.speculation ?? { type: "off" }, spec.kv),
     // Its prompt cache would pull and push whole KV caches over the network; a warm-up run is the first request's, not the load's.
     ["-cram", "0"],
     ["--no-warmup", "--offline", "--no-ui", "--metrics", "--jinja"],

@@ -1,4 +1,5 @@
 import { ClusterdError, REMOTE_STAGES_MAX, type KvType } from "@clusterd/wire";
+import type { HeadSpeculation } from "./speculation-arguments.ts";
 
 /** How many layers go where; the head's own are always the first ones. */
 export interface HeadLayers {
@@ -19,6 +20,8 @@ export interface HeadSpec {
   readonly threads: number;
   /** The head's own accelerator, as the engine names it, or null for its CPU. */
   readonly acceleratorId: string | null;
+  /** Absent: every token by itself. */
+  readonly speculation?: HeadSpeculation;
 }
 
 /** A device that takes layers, in pipeline order. */

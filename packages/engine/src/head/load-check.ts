@@ -1,15 +1,19 @@
 import { parseBufferSizes } from "./buffer-sizes.ts";
 import { devicesOf, type HeadSpec } from "./head-spec.ts";
 
+/** llama-server goes on without, where a draft model turns out to be of no use. */
+const NOT_SPECULATING = /failed to initialize speculative decoding context: (.+)/;
 const OFFLOADED = /offloaded (\d+)\/(\d+) layers/;
 
 /** Whether a line of the log says something about a load that is kept. */
 export function isLoadReport(line: string): boolean {
-  return line.includes(" buffer size =") || OFFLOADED.test(line);
+  return line.includes(" buffer size =") || OFFLOADED.test(line) || NOT_SPECULATING.test(line);
 }
 
 /** What in the log of a finished load goes against the plan, in words, or null. */
 export function contradiction(spec: HeadSpec, lines: readonly string[]): string | null {
+  const silent = lines.map((line) => NOT_SPECULATING.exec(line)).find((match) => match !== null);
+  if (silent !== undefined && spec.speculation?.type !== "ngram") return `it does not speculate: ${silent[1]}`;
   const offloaded = lines.map((line) => OFFLOADED.exec(line)).find((match) => match !== null);
   const layers = devicesOf(spec).reduce((sum, device) => sum + device.layers, 0);
   // The output counts as one more, on both sides.
