@@ -232,9 +232,9 @@ async function compose(
       startWorker: (node, request, within) => theMesh().request(node, request, { signal: within }),
       stopWorker: (node, request, within) => theMesh().request(node, request, { signal: within }),
     },
-    modelPath(deployment) {
-      const file = catalog.byContent(deployment.contentId);
-      if (file === null) throw new ClusterdError("model_broken", `The file of ${deployment.model} is not on this node any more.`);
+    modelPath(model, contentId) {
+      const file = catalog.byContent(contentId);
+      if (file === null) throw new ClusterdError("model_broken", `The file of ${model} is not on this node any more.`);
       return file.path;
     },
     replan(deployment) {
@@ -252,7 +252,12 @@ async function compose(
     if (file === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
     if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX)
       throw new ClusterdError("does_not_fit", `This node heads ${DEPLOYMENTS_PER_NODE_MAX} deployments already.`);
-    store.dispatch({ type: "deployment-wanted", deployment: newDeployment(id, file.profile.id, contentId, aliases, placement) });
+    const wanted = placement.speculation.draft;
+    const draft = wanted === null ? null : (catalog.byContent(wanted.contentId)?.profile ?? null);
+    if (wanted !== null && draft === null)
+      throw new ClusterdError("not_found", `This node does not have the draft model ${wanted.model} and cannot be the head.`);
+    const deployment = newDeployment(id, file.profile.id, contentId, aliases, placement, draft);
+    store.dispatch({ type: "deployment-wanted", deployment });
   }
   function stopHere(id: DeploymentId): boolean {
     const known = store.state.deployments.has(id);

@@ -50,6 +50,7 @@ const state: ClusterState = {
       head: a,
       context: 4096,
       slots: 1,
+      speculation: { type: "ngram", draft: null, acceptance: null, active: true },
       layerCount: 10,
       stages: [stage(a, 0, 6), stage(b, 7, 9)],
       predictedTokensPerSecond: 12.34,

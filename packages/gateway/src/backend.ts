@@ -9,6 +9,7 @@ import type {
   Pin,
   Placement,
   PlanResult,
+  SpeculationWish,
 } from "@clusterd/wire";
 
 /** A deployment as requests are routed to it. `context` is tokens per slot. */
@@ -20,6 +21,8 @@ export interface Route {
   readonly head: { readonly id: NodeId; readonly name: string };
   readonly context: number;
   readonly slots: number;
+  /** True while speculation does not pay: requests are then sent without. */
+  readonly speculationPaused?: boolean;
   readonly createdSeconds: number;
 }
 
@@ -42,6 +45,9 @@ export interface LoadBody {
   readonly ctx?: number;
   readonly slots?: number;
   readonly kv?: KvType;
+  /** The draft model's REF. */
+  readonly draft?: string;
+  readonly speculation?: SpeculationWish;
 }
 
 /** The node behind the HTTP surface: what it knows, where requests go, and what may be asked of it. */

@@ -18,8 +18,8 @@ const STAGE_OVERHEAD_MS = 1;
 /** Activations alive at once within one layer, in hidden states of a micro-batch: attention and feed-forward inputs and results. */
 const ACTIVATIONS = 8;
 
-/** The constants of the cost model for one request. `context` is per slot. */
-export function planCosts(model: ModelProfile, context: number, slots: number): PlanCosts {
+/** The constants of the cost model for one request. `context` is per slot, `draftBytes` what a draft model takes on the head. */
+export function planCosts(model: ModelProfile, context: number, slots: number, draftBytes = 0): PlanCosts {
   const tokens = Math.min(MICRO_BATCH_TOKENS, context * slots);
   const activations = ACTIVATIONS * tokens * model.hiddenBytes;
   // With flash attention the mask is the largest part that grows with the context: f16, one row per token of the micro-batch.
@@ -28,10 +28,18 @@ export function planCosts(model: ModelProfile, context: number, slots: number): 
     stageOverheadMs: STAGE_OVERHEAD_MS,
     // Over an answer the cache is half full on average.
     contextTokensRead: Math.floor(context / 2),
-    headBufferBytes: PROCESS_BYTES + activations + mask + tokens * model.vocabularySize * F32_BYTES,
+    headBufferBytes: PROCESS_BYTES + activations + mask + tokens * model.vocabularySize * F32_BYTES + draftBytes,
     workerBufferBytes: PROCESS_BYTES + activations + mask,
     workerBufferBytesPerLayer: 0,
   };
+}
+
+/** All that a draft model takes beside the model: weights, the cache of every slot, buffers of the same process. Bytes. */
+function draftMemory(draft: ModelProfile, context: number, slots: number, kv: KvType): number {
+  const weights = draft.layers.reduce((sum, layer) => sum + layer.weightBytes, draft.inputBytes + draft.outputBytes);
+  const elements = draft.layers.reduce((sum, layer) => sum + layer.kvElementsPerToken, 0);
+  const buffers = planCosts(draft, context, slots).headBufferBytes - PROCESS_BYTES;
+  return weights + elements * KV_BYTES_PER_ELEMENT[kv] * context * slots + buffers;
 }
 
 /** The model with its sums ready: every stage's figures in constant time. */
@@ -41,6 +49,8 @@ export interface CostModel {
   readonly context: number;
   readonly slots: number;
   readonly kvBytesPerElement: number;
+  /** Of the head's buffers, what a draft model takes. */
+  readonly draftBytes: number;
   readonly layerCount: number;
   /** Whether all layers cost the same, so that a layer count says all. */
   readonly uniform: boolean;
@@ -54,8 +64,9 @@ export interface CostModel {
   stage(node: PlannerNode, head: PlannerNode, first: number, count: number, links: LinkTable): PlanStage;
 }
 
-export function costModel(model: ModelProfile, context: number, slots: number, kv: KvType): CostModel {
-  const costs = planCosts(model, context, slots);
+export function costModel(model: ModelProfile, context: number, slots: number, kv: KvType, draft?: ModelProfile): CostModel {
+  const draftBytes = draft === undefined ? 0 : draftMemory(draft, context, slots, kv);
+  const costs = planCosts(model, context, slots, draftBytes);
   const perElement = KV_BYTES_PER_ELEMENT[kv];
   const layerCount = model.layers.length;
   const weight = [0];
@@ -104,6 +115,7 @@ export function costModel(model: ModelProfile, context: number, slots: number, k
     context,
     slots,
     kvBytesPerElement: perElement,
+    draftBytes,
     layerCount,
     uniform,
     widest,

@@ -25,6 +25,8 @@ const model = (layers: number, layerBytes = 1e9): ModelProfile => ({
   contextMax: 32768,
   vocabularySize: 32_000,
   embeddingLength: 4096,
+  vocabulary: null,
+  nextTokenLayers: 0,
   layers: Array.from({ length: layers }, () => ({ weightBytes: layerBytes, activeBytes: layerBytes, kvElementsPerToken: 2048 })),
   inputBytes: 1e8,
   outputBytes: 1e8,

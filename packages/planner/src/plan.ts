@@ -5,6 +5,7 @@ import { planLatency, type Search } from "./latency.ts";
 import type { Priced } from "./layout.ts";
 import { checkPins, planPinned } from "./pinned.ts";
 import { refuse } from "./refuse.ts";
+import { chosenSpeculation, plannedSpeculation } from "./speculation.ts";
 
 /** Context where none is asked for: enough for a long conversation, cheap enough to fit beside most models. */
 export const CONTEXT_DEFAULT = 8192;
@@ -15,6 +16,7 @@ const HIGH = 0.8 / 0.7;
 
 /** The placement of a model on machines, or why there is none. Pure: the same request, nodes in any order, gives the same plan. */
 export function plan(request: PlanRequest): PlanResult {
+  const speculation = chosenSpeculation(request);
   const usable = checked(request);
   const notes: string[] = [];
   const wanted = request.context ?? Math.min(request.model.contextMax, CONTEXT_DEFAULT);
@@ -26,7 +28,7 @@ export function plan(request: PlanRequest): PlanResult {
     );
   }
   for (let context = wanted; ; context = Math.floor(context / 2)) {
-    const cost = costModel(request.model, context, request.slots, request.kv);
+    const cost = costModel(request.model, context, request.slots, request.kv, request.draft);
     const search = searchFor(request, cost, usable.nodes, usable.heads);
     if (search.best !== null) {
       if (request.context === undefined)
@@ -35,7 +37,8 @@ export function plan(request: PlanRequest): PlanResult {
             ? `Context ${context} (the default where none is asked for).`
             : `Context ${context}: the largest of ${wanted}, ${wanted / 2}, … that fits.`,
         );
-      return placement(request, cost, search, search.best, usable.nodes, notes);
+      const planned = plannedSpeculation(speculation, request.draft, cost);
+      return { ...placement(request, cost, search, search.best, usable.nodes, notes), speculation: planned };
     }
     if (request.context !== undefined || context / 2 < CONTEXT_MIN)
       return refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));
@@ -47,8 +50,12 @@ function feasible(request: PlanRequest, context: number): boolean {
   try {
     const { nodes, heads } = checked(request);
     return (
-      searchFor(request, costModel(request.model, request.context ?? context, request.slots, request.kv), nodes, heads).best !==
-      null
+      searchFor(
+        request,
+        costModel(request.model, request.context ?? context, request.slots, request.kv, request.draft),
+        nodes,
+        heads,
+      ).best !== null
     );
   } catch {
     return false;
@@ -94,7 +101,7 @@ function placement(
   best: Priced,
   nodes: readonly PlannerNode[],
   notes: readonly string[],
-): Placement {
+): Omit<Placement, "speculation"> {
   const { model } = request;
   const used = new Set([best.layout.head.name, ...best.stages.map((stage) => stage.node)]);
   const tokensPerSecond = 1000 / best.msPerToken;

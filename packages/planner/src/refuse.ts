@@ -29,17 +29,21 @@ export function refuse(
   const cheaper: readonly KvType[] = request.kv === "f16" ? ["q8_0", "q4_0"] : request.kv === "q8_0" ? ["q4_0"] : [];
   for (const kv of cheaper) {
     if (!fits({ ...request, kv })) continue;
-    const saved = bytesNeeded - costModel(request.model, cost.context, request.slots, kv).memoryBytes(0, cost.layerCount, true);
+    const saved = bytesNeeded - costOf(request, cost.context, kv).memoryBytes(0, cost.layerCount, true);
     suggestions.push(`A ${kv} KV cache saves ${gigabytes(saved)} and fits (--kv ${kv}).`);
     break;
   }
   for (let context = Math.floor(cost.context / 2); context >= CONTEXT_MIN; context = Math.floor(context / 2)) {
     if (!fits({ ...request, context })) continue;
-    const saved =
-      bytesNeeded - costModel(request.model, context, request.slots, request.kv).memoryBytes(0, cost.layerCount, true);
+    const saved = bytesNeeded - costOf(request, context, request.kv).memoryBytes(0, cost.layerCount, true);
     suggestions.push(`A context of ${context} saves ${gigabytes(saved)} and fits (--ctx ${context}).`);
     break;
   }
+  const { draft, ...plain } = request;
+  if (draft !== undefined && fits({ ...plain, speculation: "ngram" }))
+    suggestions.push(
+      `It fits without the draft model ${draft.id}, which takes ${gigabytes(cost.draftBytes)} of the head (--draft).`,
+    );
   if (request.without.length > 0 && fits({ ...request, without: [] }))
     suggestions.push(`It fits with ${request.without.join(", ")} (without --without).`);
   if (request.objective === "spread" && fits({ ...request, objective: "latency" }))
@@ -60,4 +64,8 @@ export function refuse(
     shortByBytes,
     suggestions,
   };
+}
+
+function costOf(request: PlanRequest, context: number, kv: KvType): CostModel {
+  return costModel(request.model, context, request.slots, kv, request.draft);
 }

@@ -1,5 +1,6 @@
 import type { DeviceInfo } from "./device-info.ts";
 import type { ModelId, NodeId } from "./ids.ts";
+import type { SpeculationView } from "./speculation.ts";
 
 export type NodeState = "alive" | "suspect" | "left";
 
@@ -75,6 +76,7 @@ export interface DeploymentView {
   /** Tokens per slot. */
   readonly context: number;
   readonly slots: number;
+  readonly speculation: SpeculationView;
   readonly layerCount: number;
   readonly stages: readonly StageView[];
   readonly predictedTokensPerSecond: number;

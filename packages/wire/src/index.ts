@@ -19,6 +19,15 @@ export type {
 } from "./plan.ts";
 export { OBJECTIVES } from "./plan.ts";
 export type {
+  PlannedDraft,
+  PlannedSpeculation,
+  SpeculationType,
+  SpeculationView,
+  SpeculationWish,
+  Vocabulary,
+} from "./speculation.ts";
+export { SPECULATION_WISHES, VOCABULARY_CHUNK_TOKENS } from "./speculation.ts";
+export type {
   ClusterState,
   DeploymentPhase,
   DeploymentView,

@@ -1,4 +1,5 @@
 import type { ContentId, ModelId } from "./ids.ts";
+import type { Vocabulary } from "./speculation.ts";
 
 /** The type in which keys and values are cached. */
 export type KvType = "f16" | "q8_0" | "q4_0";
@@ -31,6 +32,10 @@ export interface ModelProfile {
   readonly contextMax: number;
   readonly vocabularySize: number;
   readonly embeddingLength: number;
+  /** Null where the file has none. */
+  readonly vocabulary: Vocabulary | null;
+  /** Of its layers, those at the end that predict further tokens and take no part in the next one. */
+  readonly nextTokenLayers: number;
   readonly layers: readonly LayerProfile[];
   /** Token embedding. With tied embeddings 0: the one matrix is counted as output. */
   readonly inputBytes: number;

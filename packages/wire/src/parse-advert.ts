@@ -3,6 +3,7 @@ import { amount, count, flag, list, nullable, oneOf, record, text, type Check } 
 import type { DeploymentPhase, DeploymentView, PendingView } from "./cluster-state.ts";
 import type { BandwidthSource } from "./device-info.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
+import { share, speculationType } from "./parse-speculation.ts";
 import {
   CLUSTER_NODES_MAX,
   DEPLOYMENTS_PER_NODE_MAX,
@@ -75,6 +76,12 @@ const view: Check<DeploymentView> = record({
   head: nodeId,
   context: count(),
   slots: count(),
+  speculation: record({
+    type: speculationType,
+    draft: nullable(text<ModelId>(MODEL_LENGTH_MAX)),
+    acceptance: nullable(share),
+    active: flag,
+  }),
   layerCount: count(LAYERS_MAX),
   stages: list(stage, REMOTE_STAGES_MAX + 1),
   predictedTokensPerSecond: amount,

@@ -4,6 +4,7 @@ import { ClusterdError, type ErrorCode } from "./errors.ts";
 import type { ContentId, DeploymentId, ModelId } from "./ids.ts";
 import { CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
 import type { ModelProfile } from "./model-profile.ts";
+import { plannedSpeculation, vocabulary } from "./parse-speculation.ts";
 import { OBJECTIVES, type Placement, type PlanStage } from "./plan.ts";
 
 const TICKET_BYTES = 32;
@@ -40,6 +41,7 @@ const placement: Check<Placement> = record({
   context: count(),
   slots: count(1024),
   kv: oneOf("f16", "q8_0", "q4_0"),
+  speculation: plannedSpeculation,
   model: record({
     name: text(NAME_MAX),
     layerCount: layer,
@@ -73,6 +75,8 @@ const profile: Check<ModelProfile> = record({
   contextMax: count(),
   vocabularySize: count(),
   embeddingLength: count(),
+  vocabulary: nullable(vocabulary),
+  nextTokenLayers: layer,
   layers: list(record({ weightBytes: amount, activeBytes: amount, kvElementsPerToken: amount }), LAYERS_MAX),
   inputBytes: amount,
   outputBytes: amount,

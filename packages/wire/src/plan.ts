@@ -1,4 +1,5 @@
 import type { KvType, ModelProfile } from "./model-profile.ts";
+import type { PlannedSpeculation, SpeculationWish } from "./speculation.ts";
 
 export type Objective = "latency" | "throughput" | "spread";
 export const OBJECTIVES: readonly Objective[] = ["latency", "throughput", "spread"];
@@ -46,12 +47,17 @@ export interface PlanRequest {
   readonly head?: string;
   readonly pins: readonly Pin[];
   readonly without: readonly string[];
+  /** Absent: `auto`. */
+  readonly speculation?: SpeculationWish;
+  /** The draft model, where one is asked for. */
+  readonly draft?: ModelProfile;
 }
 
 /** Constants of the cost model, part of every plan so that anyone can check it. Bytes, milliseconds, tokens. */
 export interface PlanCosts {
   readonly stageOverheadMs: number;
   readonly contextTokensRead: number;
+  /** A draft model included. */
   readonly headBufferBytes: number;
   readonly workerBufferBytes: number;
   readonly workerBufferBytesPerLayer: number;
@@ -79,6 +85,7 @@ export interface Placement {
   readonly context: number;
   readonly slots: number;
   readonly kv: KvType;
+  readonly speculation: PlannedSpeculation;
   readonly model: {
     readonly name: string;
     readonly layerCount: number;

@@ -26,11 +26,16 @@ export const loadCommand: Command = command({
   examples: [
     ["clusterd load demo --wait", "the bundled model, wherever it runs best"],
     ["clusterd load ~/models/big.gguf --objective spread", "over all nodes"],
+    ["clusterd load big.gguf --draft small.gguf", "a small model guesses ahead: fewer walks over slow links"],
   ],
   async run(context, { args, flags }) {
     const client = await findDaemon(context.home, context.signal);
     const { as, wait, ...place } = flags;
-    const body = { model: absoluteRef(args[0] ?? "", context.cwd), ...placeBody(place), ...(as === undefined ? {} : { as }) };
+    const body = {
+      model: absoluteRef(args[0] ?? "", context.cwd),
+      ...placeBody(place, context.cwd),
+      ...(as === undefined ? {} : { as }),
+    };
     const loaded = (await client.post("/cluster/v1/load", body)) as Loaded;
     const ready = wait ? await awaitReady(context, client, loaded.model) : null;
     if (context.json) {

@@ -1,6 +1,7 @@
-import type { Pin } from "@clusterd/wire";
+import { SPECULATION_WISHES, type Pin, type SpeculationWish } from "@clusterd/wire";
 import { choice, text, texts, whole, type Flag } from "../arguments/flag.ts";
 import { usageError } from "../arguments/usage-error.ts";
+import { absoluteRef } from "../model-ref.ts";
 
 const CONTEXT_MAX = 16_777_216;
 const SLOTS_MAX = 256;
@@ -10,6 +11,8 @@ export const PLACE_FLAGS: {
   readonly ctx: Flag<number | undefined>;
   readonly slots: Flag<number | undefined>;
   readonly kv: Flag<"f16" | "q8_0" | "q4_0" | undefined>;
+  readonly draft: Flag<string | undefined>;
+  readonly speculation: Flag<SpeculationWish | undefined>;
   readonly objective: Flag<"latency" | "throughput" | "spread" | undefined>;
   readonly head: Flag<string | undefined>;
   readonly pin: Flag<readonly string[]>;
@@ -18,6 +21,8 @@ export const PLACE_FLAGS: {
   ctx: whole("N", "tokens of context per slot (default: the largest useful one that fits)", { min: 1, max: CONTEXT_MAX }),
   slots: whole("N", "answers at once (default 1)", { min: 1, max: SLOTS_MAX }),
   kv: choice(["f16", "q8_0", "q4_0"], "type of the KV cache (default f16)"),
+  draft: text("REF", "a small model of the same vocabulary that guesses tokens ahead, on the head", { completes: "file" }),
+  speculation: choice(SPECULATION_WISHES, "how tokens are guessed ahead (default auto: by --draft, else by n-grams)"),
   objective: choice(["latency", "throughput", "spread"], "what to plan for (default latency)"),
   head: text("NODE", "the node that runs the head"),
   pin: texts("NODE=FIRST-LAST", "hold a node to a range of layers; may be repeated", (given) => {
@@ -31,6 +36,8 @@ export interface PlaceInput {
   readonly ctx: number | undefined;
   readonly slots: number | undefined;
   readonly kv: "f16" | "q8_0" | "q4_0" | undefined;
+  readonly draft: string | undefined;
+  readonly speculation: SpeculationWish | undefined;
   readonly objective: "latency" | "throughput" | "spread" | undefined;
   readonly head: string | undefined;
   readonly pin: readonly string[];
@@ -44,9 +51,11 @@ export function parsePin(given: string): Pin {
   return { node, firstLayer: Number(first), lastLayer: Number(last ?? first) };
 }
 
-/** The members of a request that were really given. */
-export function placeBody(flags: PlaceInput): Record<string, unknown> {
-  const given = { ctx: flags.ctx, slots: flags.slots, kv: flags.kv, objective: flags.objective, head: flags.head };
+/** The members of a request that were really given. A draft model's path is one in the caller's folder. */
+export function placeBody(flags: PlaceInput, cwd: string): Record<string, unknown> {
+  const { ctx, slots, kv, speculation, objective, head } = flags;
+  const draft = flags.draft === undefined ? undefined : absoluteRef(flags.draft, cwd);
+  const given = { ctx, slots, kv, draft, speculation, objective, head };
   return {
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
     ...(flags.pin.length > 0 ? { pin: flags.pin } : {}),

@@ -22,7 +22,7 @@ export const planCommand: Command = command({
     const ref = absoluteRef(args[0] ?? "", context.cwd);
     const { explainPlan, planOffline } = await import("@clusterd/daemon/offline");
     const { nodes, pin, ...rest } = flags;
-    const body = placeBody({ ...rest, pin });
+    const body = placeBody({ ...rest, pin }, context.cwd);
     const result =
       nodes === undefined
         ? ((await (

@@ -1,4 +1,4 @@
-import type { DeploymentId } from "@clusterd/wire";
+import type { ContentId, DeploymentId, ModelId } from "@clusterd/wire";
 import { asClusterdError } from "@clusterd/wire";
 import type { Failure, HeadedDeployment } from "../state/daemon-state.ts";
 import { nextLookMs, reconcile, stageLost, type Action } from "../state/reconcile.ts";
@@ -7,9 +7,9 @@ import { createStageLosses, startHeadRun, type HeadRun, type HeadRunConfig, type
 
 export interface ControlLoopConfig {
   readonly store: Store;
-  readonly run: Omit<HeadRunConfig, "deployment" | "modelPath" | "onProgress" | "signal">;
-  /** Where the head's own file of a deployment's model lies. */
-  modelPath(deployment: HeadedDeployment): string;
+  readonly run: Omit<HeadRunConfig, "deployment" | "modelPath" | "draftPath" | "onProgress" | "signal">;
+  /** Where the head's own file of a model lies. */
+  modelPath(model: ModelId, contentId: ContentId): string;
   /** A new placement for a deployment over the nodes there are now; throws where there is none. */
   replan(deployment: HeadedDeployment): HeadedDeployment["placement"];
   log(message: string): void;
@@ -81,14 +81,16 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
 
   /** One epoch from start to end; whatever ends it is told to the state. */
   async function live(deployment: HeadedDeployment, entry: Running): Promise<void> {
-    const { id } = deployment;
+    const { id, model, contentId } = deployment;
+    const { draft } = deployment.placement.speculation;
     try {
       config.log(`loading ${deployment.model} (epoch ${deployment.epoch})`);
       await using run = await startHeadRun(
         {
           ...config.run,
           deployment,
-          modelPath: config.modelPath(deployment),
+          modelPath: config.modelPath(model, contentId),
+          draftPath: draft === null ? null : config.modelPath(draft.model, draft.contentId),
           onProgress: (stage, progress) => store.dispatch({ type: "deployment-progress", id, stage, progress }),
           signal: entry.abort.signal,
         },

@@ -19,7 +19,11 @@ export async function firstToken(
   const response = await fetch(`http://127.0.0.1:${engine.port}/completion`, {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${engine.apiKey}` },
-    body: JSON.stringify({ prompt: "1 2 3", n_predict: PROBE_TOKENS, temperature: 0, ignore_eos: true, cache_prompt: false }),
+    body: JSON.stringify({
+      ...{ prompt: "1 2 3", n_predict: PROBE_TOKENS, temperature: 0, ignore_eos: true, cache_prompt: false },
+      // The figure is the pipeline's: every token by itself.
+      "speculative.n_max": 0,
+    }),
     signal,
   });
   const text = await response.text();

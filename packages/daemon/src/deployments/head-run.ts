@@ -1,4 +1,4 @@
-import { startHead, type Head } from "@clusterd/engine";
+import { startHead, type Head, type HeadSpeculation } from "@clusterd/engine";
 import type { DataPlane } from "@clusterd/mesh";
 import {
   asClusterdError,
@@ -24,6 +24,8 @@ const CAUSE_WAIT_MS = 800;
 export interface HeadRunConfig {
   readonly deployment: HeadedDeployment;
   readonly modelPath: string;
+  /** Of the draft model, where there is one. */
+  readonly draftPath: string | null;
   readonly engine: Parameters<typeof startHead>[0]["engine"];
   readonly threads: number;
   readonly acceleratorId: string | null;
@@ -100,6 +102,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
         kv: placement.kv,
         threads: config.threads,
         acceleratorId: config.acceleratorId,
+        speculation: headSpeculation(config),
         onProgress: (fraction) => reportProgress(config, fraction),
         signal,
       }),
@@ -126,6 +129,13 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
     if (config.signal.aborted) throw asClusterdError(error);
     throw await causeOf(error, () => lost);
   }
+}
+
+function headSpeculation({ deployment, draftPath }: HeadRunConfig): HeadSpeculation {
+  const { type } = deployment.placement.speculation;
+  if (type !== "draft") return { type };
+  if (draftPath === null) throw new ClusterdError("failed", "The plan speculates with a draft model that it does not name.");
+  return { type, modelPath: draftPath };
 }
 
 function layerCount(stage: PlanStage): number {

@@ -1,7 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { openCatalog, readModelFile } from "@clusterd/catalog";
 import { parseInventory, plan } from "@clusterd/planner";
-import { ClusterdError, type KvType, type Objective, type Pin, type PlanResult } from "@clusterd/wire";
+import {
+  ClusterdError,
+  type KvType,
+  type ModelProfile,
+  type Objective,
+  type Pin,
+  type PlanResult,
+  type SpeculationWish,
+} from "@clusterd/wire";
 import { BUNDLED_MODELS } from "./bundled-models.ts";
 import { defaultHome, homePaths } from "../home/paths.ts";
 
@@ -19,6 +27,8 @@ export interface OfflinePlan {
   readonly ctx?: number;
   readonly slots?: number;
   readonly kv?: KvType;
+  readonly draft?: string;
+  readonly speculation?: SpeculationWish;
 }
 
 /** A plan for an inventory file: no daemon, no network. */
@@ -26,13 +36,18 @@ export async function planOffline(options: OfflinePlan): Promise<PlanResult> {
   const inventory = parseInventory(await readInventory(options.inventoryFile));
   const signal = new AbortController().signal;
   const paths = homePaths(defaultHome(options.home));
-  const bundled = BUNDLED_MODELS.find((model) => model.name.toLowerCase() === options.ref.toLowerCase());
-  const file =
-    bundled === undefined
-      ? await (await openCatalog({ home: paths.home, bundled: BUNDLED_MODELS, signal })).resolve(options.ref, signal)
-      : await readModelFile(bundled.path, { signal });
+  const read = async (ref: string): Promise<ModelProfile> => {
+    const bundled = BUNDLED_MODELS.find((model) => model.name.toLowerCase() === ref.toLowerCase());
+    const file =
+      bundled === undefined
+        ? await (await openCatalog({ home: paths.home, bundled: BUNDLED_MODELS, signal })).resolve(ref, signal)
+        : await readModelFile(bundled.path, { signal });
+    return file.profile;
+  };
   return plan({
-    model: file.profile,
+    model: await read(options.ref),
+    ...(options.draft === undefined ? {} : { draft: await read(options.draft) }),
+    ...(options.speculation === undefined ? {} : { speculation: options.speculation }),
     nodes: inventory.nodes,
     links: inventory.links,
     objective: options.objective ?? "latency",

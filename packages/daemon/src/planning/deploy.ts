@@ -124,14 +124,17 @@ export function createDeployer(config: DeployConfig): Deployer {
     async plan(body, signal) {
       mustBeMember();
       const profile = await profileOf(body.model, signal);
+      const draft = body.draft === undefined ? null : await profileOf(body.draft, signal);
       const replaced = running(profile.contentId);
-      return planForCluster(store.state, profile, wishOf(store.state, body), new Set(replaced === null ? [] : [replaced.id]));
+      const wish = wishOf(store.state, body, draft);
+      return planForCluster(store.state, profile, wish, new Set(replaced === null ? [] : [replaced.id]));
     },
     async load(body, signal) {
       mustBeMember();
       const profile = await profileOf(body.model, signal);
+      const draft = body.draft === undefined ? null : await profileOf(body.draft, signal);
       const known = running(profile.contentId);
-      const wish = wishOf(store.state, body);
+      const wish = wishOf(store.state, body, draft);
       const result = planForCluster(store.state, profile, wish, new Set(known === null ? [] : [known.id]));
       if (!result.feasible) throw doesNotFit(profile.id, result);
       // Loading what is loaded is no work, unless it is to be done differently.

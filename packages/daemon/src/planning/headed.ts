@@ -1,4 +1,4 @@
-import { asModelId, type ContentId, type DeploymentId, type NodeId, type Placement } from "@clusterd/wire";
+import { asModelId, type ContentId, type DeploymentId, type ModelProfile, type NodeId, type Placement } from "@clusterd/wire";
 import type { HeadedDeployment } from "../state/daemon-state.ts";
 
 /** A deployment this node is to head, as it begins. */
@@ -8,6 +8,7 @@ export function newDeployment(
   contentId: ContentId,
   aliases: readonly string[],
   placement: Placement,
+  draft: ModelProfile | null,
 ): HeadedDeployment {
   return {
     id,
@@ -23,6 +24,8 @@ export function newDeployment(
       context: placement.context,
       slots: placement.slots,
       kv: placement.kv,
+      speculation: placement.speculation.type,
+      draft,
     },
     placement,
     wanted: true,
@@ -31,6 +34,7 @@ export function newDeployment(
     epoch: 0,
     progress: placement.stages.map(() => 0),
     measuredTokensPerSecond: null,
+    speculation: { acceptance: null, active: placement.speculation.type !== "off" },
     timings: [],
     crashesAtMs: [],
     retryAtMs: 0,

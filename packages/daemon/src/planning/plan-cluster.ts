@@ -28,14 +28,18 @@ export function planForCluster(
 ): PlanResult {
   const names = displayNames(state);
   const nameOf = (id: NodeId): string => names.get(id) ?? id;
+  // The head has the draft model beside the model.
+  const files = [model.contentId, ...(wish.draft === null ? [] : [wish.draft.contentId])];
   const request: PlanRequest = {
     model,
-    nodes: plannerNodes(state, model.contentId, names, replacing),
+    nodes: plannerNodes(state, files, names, replacing),
     links: linkTable(state, names),
     objective: wish.objective,
     ...(wish.context === null ? {} : { context: wish.context }),
     slots: wish.slots,
     kv: wish.kv,
+    speculation: wish.speculation,
+    ...(wish.draft === null ? {} : { draft: wish.draft }),
     ...(wish.head === null ? {} : { head: nameOf(wish.head) }),
     pins: wish.pins.map((pin) => ({ ...pin, node: nameOf(pin.node) })),
     without: wish.without.filter((id) => names.has(id)).map(nameOf),
@@ -61,7 +65,7 @@ export function withNodeIds(state: DaemonState, placement: Placement): Placement
 
 function plannerNodes(
   state: DaemonState,
-  contentId: ContentId,
+  files: readonly ContentId[],
   names: ReadonlyMap<NodeId, string>,
   replacing: ReadonlySet<DeploymentId>,
 ): readonly PlannerNode[] {
@@ -73,7 +77,7 @@ function plannerNodes(
       name: names.get(id) ?? id,
       memoryBytes: Math.max(0, facts.device.memoryBytesBudget - (used.get(id) ?? 0)),
       bandwidthBytesPerSecond: facts.device.bandwidthBytesPerSecond,
-      canHead: facts.models.some((model) => model.contentId === contentId),
+      canHead: files.every((file) => facts.models.some((model) => model.contentId === file)),
     });
   };
   add(state.self, state.own);

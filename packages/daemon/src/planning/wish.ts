@@ -1,4 +1,4 @@
-import { ClusterdError, type NodeId } from "@clusterd/wire";
+import { ClusterdError, type ModelProfile, type NodeId } from "@clusterd/wire";
 import type { LoadBody } from "@clusterd/gateway";
 import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
 import { displayNames, findNode } from "../state/names.ts";
@@ -7,7 +7,7 @@ import { displayNames, findNode } from "../state/names.ts";
 export const DEFAULT_SLOTS = 1;
 
 /** What a load or plan request asks for, its nodes looked up. Throws `not_found` naming the nodes there are. */
-export function wishOf(state: DaemonState, body: LoadBody): PlanWish {
+export function wishOf(state: DaemonState, body: LoadBody, draft: ModelProfile | null): PlanWish {
   const idOf = (name: string): NodeId => {
     const id = findNode(state, name);
     if (id !== null) return id;
@@ -23,12 +23,13 @@ export function wishOf(state: DaemonState, body: LoadBody): PlanWish {
     context: body.ctx ?? null,
     slots: body.slots ?? DEFAULT_SLOTS,
     kv: body.kv ?? "f16",
+    speculation: body.speculation ?? "auto",
+    draft,
   };
 }
 
 /** Whether a request says anything about how to place the model, beyond naming it. */
 export function saysHow(body: LoadBody): boolean {
-  return [body.as, body.objective, body.head, body.pin, body.without, body.ctx, body.slots, body.kv].some(
-    (value) => value !== undefined,
-  );
+  const { as, objective, head, pin, without, ctx, slots, kv, draft, speculation } = body;
+  return [as, objective, head, pin, without, ctx, slots, kv, draft, speculation].some((value) => value !== undefined);
 }

@@ -58,7 +58,13 @@ function changed(
     case "deployment-unwanted":
       return { ...deployment, wanted: false, phase: "draining" };
     case "deployment-starting":
-      return { ...deployment, phase: "loading", epoch: deployment.epoch + 1, progress: deployment.placement.stages.map(() => 0) };
+      return {
+        ...deployment,
+        phase: "loading",
+        epoch: deployment.epoch + 1,
+        progress: deployment.placement.stages.map(() => 0),
+        speculation: { acceptance: null, active: deployment.placement.speculation.type !== "off" },
+      };
     case "deployment-progress":
       return {
         ...deployment,
@@ -76,6 +82,8 @@ function changed(
       return { ...deployment, measuredTokensPerSecond: event.tokensPerSecond };
     case "deployment-timed":
       return { ...deployment, timings: event.timings };
+    case "deployment-speculation":
+      return { ...deployment, speculation: event.speculation };
     case "deployment-broken":
       return deployment.wanted ? afterCrash(deployment, event.failure, event.atMs) : deployment;
     case "deployment-replanned":

@@ -10,10 +10,12 @@ import type {
   ErrorCode,
   LinkView,
   ModelId,
+  ModelProfile,
   NodeId,
   NodeState,
   PendingView,
   Placement,
+  SpeculationWish,
   StageTiming,
 } from "@clusterd/wire";
 
@@ -57,6 +59,15 @@ export interface PlanWish {
   readonly context: number | null;
   readonly slots: number;
   readonly kv: Placement["kv"];
+  readonly speculation: SpeculationWish;
+  /** The draft model, where one is asked for. */
+  readonly draft: ModelProfile | null;
+}
+
+/** How a deployment's speculation does: see speculation-policy.ts. */
+export interface SpeculationRecord {
+  readonly acceptance: number | null;
+  readonly active: boolean;
 }
 
 /** A deployment this node heads. */
@@ -75,6 +86,7 @@ export interface HeadedDeployment {
   /** Loaded share of each stage, 0 to 1. */
   readonly progress: readonly number[];
   readonly measuredTokensPerSecond: number | null;
+  readonly speculation: SpeculationRecord;
   /** Of the placement's stages, in order. */
   readonly timings: readonly (StageTiming | null)[];
   /** Monotonic milliseconds of its latest crashes, oldest first. */
@@ -106,6 +118,7 @@ export type StateEvent =
   | { readonly type: "deployment-ready"; readonly id: DeploymentId; readonly tokensPerSecond: number | null }
   | { readonly type: "deployment-measured"; readonly id: DeploymentId; readonly tokensPerSecond: number }
   | { readonly type: "deployment-timed"; readonly id: DeploymentId; readonly timings: readonly (StageTiming | null)[] }
+  | { readonly type: "deployment-speculation"; readonly id: DeploymentId; readonly speculation: SpeculationRecord }
   | { readonly type: "deployment-broken"; readonly id: DeploymentId; readonly failure: Failure; readonly atMs: number }
   | { readonly type: "deployment-replanned"; readonly id: DeploymentId; readonly placement: Placement }
   | { readonly type: "deployment-failed"; readonly id: DeploymentId; readonly failure: Failure }

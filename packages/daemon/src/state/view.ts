@@ -24,6 +24,11 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
     head: placement.head as NodeId,
     context: placement.context,
     slots: placement.slots,
+    speculation: {
+      type: placement.speculation.type,
+      draft: placement.speculation.draft?.model ?? null,
+      ...deployment.speculation,
+    },
     layerCount: placement.model.layerCount,
     stages: placement.stages.map((stage, index) => ({
       node: stage.node as NodeId,

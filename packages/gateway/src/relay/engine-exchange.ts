@@ -1,10 +1,14 @@
 import { ClusterdError } from "@clusterd/wire";
 import type { Backend, Route } from "../backend.ts";
 import { clientGone, type HttpRefusal } from "../http-refusal.ts";
+import type { JsonObject } from "../json-body.ts";
 import { ENGINE_ERROR_BYTES_MAX } from "../limits.ts";
 import type { GenerationRequest } from "../request/generation-request.ts";
 import { engineRefusal } from "./engine-refusal.ts";
 import { causeOf } from "./failure-cause.ts";
+
+/** The engine's field for how many tokens it may guess at once: 0 is no speculation. */
+const SPECULATION_LIMIT = "speculative.n_max";
 
 /** Where one request's choices come from, and what they are for. */
 export interface Exchange {
@@ -14,14 +18,14 @@ export interface Exchange {
 }
 
 /** Asks the engine and gives its answer once it is a good one; any other becomes the refusal that the client is told. */
-export async function askEngine(exchange: Exchange, body: unknown, signal: AbortSignal): Promise<Response> {
+export async function askEngine(exchange: Exchange, body: JsonObject, signal: AbortSignal): Promise<Response> {
   const { backend, route, request } = exchange;
   let answer: Response;
   try {
     answer = await backend.fetchEngine(route.deployment, {
       method: "POST",
       path: request.path,
-      body: JSON.stringify(body),
+      body: JSON.stringify(route.speculationPaused === true ? { ...body, [SPECULATION_LIMIT]: 0 } : body),
       signal,
     });
   } catch (error) {

@@ -1,5 +1,5 @@
 import { asRefusal, errorBody, type HttpRefusal } from "../http-refusal.ts";
-import { isObject } from "../json-body.ts";
+import { isObject, type JsonObject } from "../json-body.ts";
 import type { ChoiceJob } from "../request/generation-request.ts";
 import { createChunkMerge, createUsageSum } from "./choice-merge.ts";
 import { eachLimited } from "./each-limited.ts";
@@ -30,7 +30,7 @@ export function openStream(exchange: Exchange, signal: AbortSignal): Promise<Res
   return askEngine(exchange, streamBody(exchange, first?.body ?? {}), signal);
 }
 
-function streamBody({ request, route }: Exchange, body: ChoiceJob["body"]): unknown {
+function streamBody({ request, route }: Exchange, body: ChoiceJob["body"]): JsonObject {
   // The tokens of several choices are added up here, so each is asked for its count.
   const counted = request.includeUsage || request.jobs.length > 1;
   return { ...body, model: route.model, stream: true, ...(counted ? { stream_options: { include_usage: true } } : {}) };

@@ -1,4 +1,4 @@
-import { OBJECTIVES, type KvType, type Objective, type Pin } from "@clusterd/wire";
+import { OBJECTIVES, SPECULATION_WISHES, type KvType, type Objective, type Pin, type SpeculationWish } from "@clusterd/wire";
 import { CLUSTER_NODES_MAX, LAYERS_MAX } from "@clusterd/wire";
 import type { LoadBody } from "../backend.ts";
 import type { JsonObject } from "../json-body.ts";
@@ -50,6 +50,8 @@ const LOAD_FIELDS: FieldRules = {
   ctx: integerIn(1, CONTEXT_TOKENS_MAX),
   slots: integerIn(1, SLOTS_MAX),
   kv: oneOf("f16", "q8_0", "q4_0"),
+  draft: name,
+  speculation: oneOf(...SPECULATION_WISHES),
 };
 
 interface CheckedLoad {
@@ -62,6 +64,8 @@ interface CheckedLoad {
   ctx?: number;
   slots?: number;
   kv?: KvType;
+  draft?: string;
+  speculation?: SpeculationWish;
 }
 
 function knownFields(body: JsonObject, names: readonly string[], where?: string): void {

@@ -50,6 +50,7 @@ function deploymentOf(route: Route): DeploymentView {
     head: route.head.id,
     context: route.context,
     slots: route.slots,
+    speculation: { type: "ngram", draft: null, acceptance: 0.75, active: route.speculationPaused !== true },
     layerCount: 16,
     stages: [
       { ...stage, node: HEAD.id, firstLayer: 0, lastLayer: 7, weightBytes: 300, progress: 1 },
