@@ -8,9 +8,11 @@ export const RESTART_DELAY_MS = 500;
 
 /** What a deployment does after its pipeline broke: start again after a growing wait, or stop and explain. */
 export function afterCrash(deployment: HeadedDeployment, failure: Failure, atMs: number): HeadedDeployment {
+  // A file does not mend itself.
+  if (failure.code === "model_broken") return { ...deployment, phase: "failed", failure };
   const crashesAtMs = [...deployment.crashesAtMs.filter((crash) => atMs - crash < CRASH_WINDOW_MS), atMs];
   if (crashesAtMs.length > CRASHES_MAX) {
-    const message = `${failure.message}. It broke ${crashesAtMs.length} times within ${CRASH_WINDOW_MS / 60_000} minutes and is not started again; load it once more when the cause is mended.`;
+    const message = `${failure.message.replace(/\.$/, "")}. It broke ${crashesAtMs.length} times within ${CRASH_WINDOW_MS / 60_000} minutes and is not started again; load it once more when the cause is mended.`;
     return { ...deployment, phase: "failed", failure: { code: failure.code, message }, crashesAtMs };
   }
   return {
