@@ -19,6 +19,7 @@ import {
   type Mesh,
   type MeshEvent,
 } from "@clusterd/mesh";
+import { STAGE_OVERHEAD_MS } from "@clusterd/planner";
 import {
   asClusterdError,
   cleanName,
@@ -47,6 +48,7 @@ import { prepareHome } from "./home/prepare-home.ts";
 import { readIfPresent, writePrivateFile } from "./home/private-file.ts";
 import { createLogRing } from "./log-ring.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
+import { calibratedDevice } from "./planning/calibrate.ts";
 import { createDeployer } from "./planning/deploy.ts";
 import { newDeployment } from "./planning/headed.ts";
 import { planForCluster, withNodeIds } from "./planning/plan-cluster.ts";
@@ -448,6 +450,11 @@ async function compose(
     const changed =
       Math.abs(fresh.memoryBytesFree - store.state.own.device.memoryBytesFree) > fresh.memoryBytesTotal * REFRESH_SHARE;
     if (changed) store.dispatch({ type: "own", facts: { device: fresh } });
+    const calibrated = calibratedDevice(store.state, STAGE_OVERHEAD_MS);
+    if (calibrated !== null) {
+      say(`decoding shows a memory bandwidth of ${(calibrated.bandwidthBytesPerSecond / 1e9).toFixed(1)} GB/s`);
+      store.dispatch({ type: "own", facts: { device: calibrated } });
+    }
     void workers.stopWhere(({ head, deployment, epoch }) => orphaned(head, deployment, epoch));
   }, REFRESH_MS);
   stack.defer(() => clearInterval(refresh));

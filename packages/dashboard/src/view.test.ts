@@ -28,6 +28,7 @@ const stage = (id: typeof a, firstLayer: number, lastLayer: number) => ({
   firstLayer,
   lastLayer,
   weightBytes: 2e9,
+  activeBytes: 2e9,
   kvBytes: 1e8,
   bufferBytes: 1e8,
   predictedMsPerToken: 20,

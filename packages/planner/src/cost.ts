@@ -14,7 +14,7 @@ const F32_BYTES = 4;
 /** Of one engine process besides the model: code, heap, threads' stacks (measured: 25 to 45 MB). */
 const PROCESS_BYTES: number = 48 * 1024 * 1024;
 /** What a stage costs per token besides reading its weights: graph set-up, sampling, wake-ups (the demo model on one slow core: 1 to 1.5 ms). */
-const STAGE_OVERHEAD_MS = 1;
+export const STAGE_OVERHEAD_MS = 1;
 /** Activations alive at once within one layer, in hidden states of a micro-batch: attention and feed-forward inputs and results. */
 const ACTIVATIONS = 8;
 

@@ -1,4 +1,5 @@
 // Where layers go and why. Pure: no clock, no randomness, nothing of Node.
 export { plan, CONTEXT_DEFAULT } from "./plan.ts";
+export { STAGE_OVERHEAD_MS } from "./cost.ts";
 export { parseInventory } from "./inventory.ts";
 export { explainPlan } from "./explain.ts";

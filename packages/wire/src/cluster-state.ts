@@ -54,6 +54,8 @@ export interface StageView {
   readonly firstLayer: number;
   readonly lastLayer: number;
   readonly weightBytes: number;
+  /** Weights read for one token: of a mixture of experts only a part. */
+  readonly activeBytes: number;
   readonly kvBytes: number;
   readonly bufferBytes: number;
   readonly predictedMsPerToken: number;

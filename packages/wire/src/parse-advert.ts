@@ -59,6 +59,7 @@ const stage = record({
   firstLayer: count(LAYERS_MAX),
   lastLayer: count(LAYERS_MAX),
   weightBytes: amount,
+  activeBytes: amount,
   kvBytes: amount,
   bufferBytes: amount,
   predictedMsPerToken: amount,

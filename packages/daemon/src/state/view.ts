@@ -35,6 +35,9 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
       firstLayer: stage.firstLayer,
       lastLayer: stage.lastLayer,
       weightBytes: stage.weightBytes,
+      activeBytes: placement.model.layers
+        .slice(stage.firstLayer, stage.lastLayer + 1)
+        .reduce((sum, layer) => sum + layer.activeBytes, 0),
       kvBytes: stage.kvBytes,
       bufferBytes: stage.bufferBytes,
       predictedMsPerToken: stage.computeMs + stage.hopMs,

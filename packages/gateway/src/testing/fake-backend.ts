@@ -40,7 +40,7 @@ export interface FakeBackend extends Backend {
 }
 
 function deploymentOf(route: Route): DeploymentView {
-  const stage = { predictedMsPerToken: 1, measuredMsPerToken: null, timing: null, kvBytes: 0, bufferBytes: 0 };
+  const stage = { predictedMsPerToken: 1, measuredMsPerToken: null, timing: null, activeBytes: 100, kvBytes: 0, bufferBytes: 0 };
   return {
     model: route.model,
     aliases: ["stable"],

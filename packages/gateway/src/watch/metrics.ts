@@ -48,6 +48,19 @@ function stageFamilies(state: ClusterState): readonly string[] {
   ];
 }
 
+/** How the guesses of deployments that speculate turn out. */
+function speculationFamilies(state: ClusterState): readonly string[] {
+  const speculating = state.deployments.filter(({ speculation }) => speculation.type !== "off");
+  const known = speculating.flatMap(({ model, speculation: { type, acceptance } }) =>
+    acceptance === null ? [] : [`${labelText({ model, type })} ${acceptance}`],
+  );
+  const active = speculating.map(({ model, speculation: { type, active } }) => `${labelText({ model, type })} ${active ? 1 : 0}`);
+  return [
+    family("clusterd_speculation_acceptance", "gauge", "Share of the guessed tokens that were right lately.", known),
+    family("clusterd_speculation_active", "gauge", "Whether requests are speculated for: not while it does not pay.", active),
+  ];
+}
+
 function labelText(labels: Readonly<Record<string, string>>): string {
   const escaped = (value: string): string => value.replace(/[\\"\n]/g, (found) => (found === "\n" ? "\\n" : `\\${found}`));
   return `{${Object.entries(labels)
@@ -94,6 +107,7 @@ export function createMetrics(): Metrics {
           countBy(state.deployments, ({ state }) => state),
         ),
         ...stageFamilies(state),
+        ...speculationFamilies(state),
       ];
       return `${families.join("\n")}\n`;
     },
