@@ -1,17 +1,15 @@
-// What the tunnels cost while decoding: tokens per second through two data planes ÷ straight to the same kind of rpc-servers, the two
-// taking turns in one run. Usage: node scripts/bench/decode.ts [--model FILE.gguf]… [--rounds N] [--tokens N] [--json]
+// What the relays and the tunnels cost while decoding: the same placement straight to the rpc-servers, through our relays without
+// encryption, and as it is deployed, taking turns in one run.
+// Usage: node scripts/bench/decode.ts [--model FILE.gguf]… [--workers 2,4] [--rounds N] [--tokens N] [--profile] [--json]
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ensureEngine } from "../../packages/engine/src/build/ensure-engine.ts";
 import type { Engine } from "../../packages/engine/src/build/engine.ts";
-import { startHead, type Head } from "../../packages/engine/src/head/start-head.ts";
-import { startWorker, type Worker } from "../../packages/engine/src/worker/start-worker.ts";
-import { readFile } from "node:fs/promises";
-import { startBenchProcess, type BenchProcess } from "./bench-process.ts";
-import { readMetadata } from "./gguf-metadata.ts";
 import { describeMachine, median } from "./machine.ts";
-import { processCpuMs } from "./process-cpu.ts";
+import { startPingPong, type PingPong } from "./ping-pong.ts";
+import { complete, cpuOf, openBenchModel, startDaemons, startPipeline, WAYS, type Pipeline, type Way } from "./pipeline.ts";
+import type { SelfTime } from "./self-times.ts";
 
 const { values } = parseArgs({
   options: {
@@ -20,131 +18,130 @@ const { values } = parseArgs({
       multiple: true,
       default: [fileURLToPath(new URL("../../models/demo-16l-q8_0.gguf", import.meta.url))],
     },
-    rounds: { type: "string", default: "6" },
-    tokens: { type: "string", default: "128" },
+    workers: { type: "string", default: "2,4" },
+    rounds: { type: "string", default: "8" },
+    tokens: { type: "string", default: "96" },
+    profile: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
 const ROUNDS = Number(values.rounds);
 const TOKENS = Number(values.tokens);
-const WORKERS = 2;
-const CONTEXT = 1024;
-const PLANE_SCRIPT = new URL("data-plane-process.ts", import.meta.url);
+const PROFILED_TOKENS = 512;
+/** Functions told of each profiled process. */
+const FUNCTIONS_TOLD = 14;
 
-/** A pipeline and the processes whose work it is. */
-interface Pipeline {
-  readonly head: Head;
-  readonly pids: Readonly<Record<string, number>>;
-  readonly tokensPerSecond: number[];
-  readonly cpuMsPerToken: Record<string, number[]>;
+interface Turns {
+  readonly pipeline: Pipeline;
+  readonly msPerToken: number[];
+  readonly cpuMsPerToken: Record<string, number>[];
 }
 
-async function layerCountOf(model: string): Promise<number> {
-  const entry = readMetadata(await readFile(model)).find(({ key }) => key.endsWith(".block_count"));
-  if (entry === undefined) throw new Error(`${model} does not say how many layers it has.`);
-  return entry.bytes.readUInt32LE();
-}
-
-async function startPipeline(engine: Engine, model: string, tunnelled: boolean, stack: AsyncDisposableStack): Promise<Pipeline> {
-  const signal = AbortSignal.timeout(180_000);
-  const layerCount = await layerCountOf(model);
-  const pids: Record<string, number> = {};
-  const headPlane = tunnelled ? stack.use(await startBenchProcess(PLANE_SCRIPT)) : null;
-  if (headPlane !== null) pids["head's daemon"] = headPlane.pid;
-  const workers: { endpoint: string; layers: number }[] = [];
-  for (let index = 0; index < WORKERS; index += 1) {
-    const worker: Worker = stack.use(await startWorker({ engine, threads: 1, deviceId: null, signal }));
-    pids[`rpc-server ${index + 1}`] = worker.process.pid;
-    const port = headPlane === null ? worker.port : await tunnelTo(worker.port, index, headPlane, pids, stack);
-    const layers = Math.floor((layerCount * (index + 1)) / WORKERS) - Math.floor((layerCount * index) / WORKERS);
-    workers.push({ endpoint: `127.0.0.1:${port}`, layers });
-  }
-  const spec = { modelPath: model, modelId: "bench", layers: { head: 0, workers }, layerCount, context: CONTEXT, slots: 1 };
-  const head = stack.use(await startHead({ ...spec, engine, kv: "f16", threads: 1, acceleratorId: null, signal }));
-  pids["llama-server"] = head.process.pid;
-  return { head, pids, tokensPerSecond: [], cpuMsPerToken: Object.fromEntries(Object.keys(pids).map((name) => [name, []])) };
-}
-
-async function tunnelTo(
-  port: number,
-  index: number,
-  headPlane: BenchProcess,
-  pids: Record<string, number>,
-  stack: AsyncDisposableStack,
-): Promise<number> {
-  const plane = stack.use(await startBenchProcess(PLANE_SCRIPT));
-  pids[`worker's daemon ${index + 1}`] = plane.pid;
-  const headAt = await headPlane.ask<{ fingerprint: string }>({ type: "start" });
-  const at = await plane.ask<{ port: number; fingerprint: string }>({ type: "start" });
-  const { ticket } = await plane.ask<{ ticket: Uint8Array }>({ type: "offer", peerFingerprint: headAt.fingerprint, port });
-  return (await headPlane.ask<{ port: number }>({ type: "listen", ...at, ticket })).port;
-}
-
-/** One answer of exactly so many tokens; the first call warms up. */
-async function generate(pipeline: Pipeline, counted: boolean): Promise<void> {
+async function turn({ pipeline, msPerToken, cpuMsPerToken }: Turns, counted: boolean): Promise<void> {
   const before = await cpuOf(pipeline);
-  const response = await fetch(`http://127.0.0.1:${pipeline.head.port}/completion`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${pipeline.head.apiKey}`, "content-type": "application/json" },
-    body: JSON.stringify({ prompt: "What is", n_predict: TOKENS, ignore_eos: true, temperature: 0, cache_prompt: false }),
-  });
-  if (!response.ok) throw new Error(`llama-server answered ${response.status}: ${await response.text()}`);
-  const { timings } = (await response.json()) as { timings: { predicted_n: number; predicted_per_second: number } };
-  if (timings.predicted_n !== TOKENS) throw new Error(`${timings.predicted_n} tokens came, ${TOKENS} were asked for.`);
+  const { predicted_ms: ms } = await complete(pipeline, "What is", TOKENS);
   if (!counted) return;
-  pipeline.tokensPerSecond.push(timings.predicted_per_second);
-  const after = await cpuOf(pipeline);
-  for (const [name, ms] of Object.entries(after)) pipeline.cpuMsPerToken[name]?.push((ms - (before[name] ?? 0)) / TOKENS);
+  const after = Object.entries(await cpuOf(pipeline));
+  msPerToken.push(ms / TOKENS);
+  cpuMsPerToken.push(Object.fromEntries(after.map(([name, cpu]) => [name, (cpu - (before[name] ?? 0)) / TOKENS])));
 }
 
-async function cpuOf({ pids }: Pipeline): Promise<Record<string, number>> {
-  const entries = Object.entries(pids).map(async ([name, pid]) => [name, (await processCpuMs(pid)) ?? Number.NaN] as const);
-  return Object.fromEntries(await Promise.all(entries));
-}
-
-async function measure(engine: Engine, model: string): Promise<void> {
+async function measure(engine: Engine, path: string, workers: number): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const bare = await startPipeline(engine, model, false, stack);
-  const tunnelled = await startPipeline(engine, model, true, stack);
-  for (let round = 0; round <= ROUNDS; round += 1) {
-    // Who goes first takes turns as well.
-    for (const pipeline of round % 2 === 0 ? [bare, tunnelled] : [tunnelled, bare]) await generate(pipeline, round > 0);
+  const model = await openBenchModel(path);
+  const turns = {} as Record<Way, Turns>;
+  for (const way of WAYS) {
+    const daemons = way === "bare" ? null : await startDaemons(workers, way === "encrypted", stack);
+    const pipeline = await startPipeline({ engine, model, daemons, workers, localWeights: daemons !== null }, stack);
+    turns[way] = { pipeline, msPerToken: [], cpuMsPerToken: [] };
   }
-  report(model, bare, tunnelled);
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    // Who goes first takes turns as well; the first round warms up.
+    for (let index = 0; index < WAYS.length; index += 1) {
+      await turn(turns[WAYS[(index + round) % WAYS.length] as Way], round > 0);
+    }
+  }
+  const hops = await measureHops(engine, turns, workers, path);
+  await report(basename(path), workers, turns, hops);
+  if (values.profile) await profile(turns.encrypted.pipeline);
 }
 
-const words = (cpu: Record<string, number>): string =>
-  Object.entries(cpu)
-    .map(([name, ms]) => `${name} ${ms}`)
-    .join(", ");
-
-function report(model: string, bare: Pipeline, tunnelled: Pipeline): void {
-  const ratios = tunnelled.tokensPerSecond.map((rate, index) => rate / (bare.tokensPerSecond[index] ?? Number.NaN));
-  const cpu = (pipeline: Pipeline): Record<string, number> =>
-    Object.fromEntries(Object.entries(pipeline.cpuMsPerToken).map(([name, list]) => [name, Number(median(list).toFixed(3))]));
-  const result = {
-    model: basename(model),
-    bareTokensPerSecond: Number(median(bare.tokensPerSecond).toFixed(1)),
-    tunnelTokensPerSecond: Number(median(tunnelled.tokensPerSecond).toFixed(1)),
-    ratio: Number(median(ratios).toFixed(3)),
-    bareCpuMsPerToken: cpu(bare),
-    tunnelCpuMsPerToken: cpu(tunnelled),
-  };
-  if (values.json) {
-    console.log(JSON.stringify(result));
-    return;
+/** Round trips of what one token and worker sends, through the same processes, at the pace of decoding: ms. */
+async function measureHops(
+  engine: Engine,
+  turns: Record<Way, Turns>,
+  workers: number,
+  path: string,
+): Promise<Record<Way, number>> {
+  await using stack = new AsyncDisposableStack();
+  const [stage] = await turns.encrypted.pipeline.stages();
+  const [upBytes, downBytes] = [stage?.timing?.bytesUp ?? 0, stage?.timing?.bytesDown ?? 0];
+  const paceMs = median(turns.bare.msPerToken) / workers;
+  const pings: [Way, PingPong][] = [];
+  for (const way of WAYS) {
+    const { daemons } = turns[way].pipeline;
+    pings.push([way, stack.use(await startPingPong({ engine, daemons, model: path, upBytes, downBytes }))]);
   }
-  console.log(`\n## ${result.model}\n`);
-  console.log("| way | tokens/s | ratio | CPU ms per token |\n| --- | --- | --- | --- |");
-  console.log(`| straight | ${result.bareTokensPerSecond} | 1 | ${words(result.bareCpuMsPerToken)} |`);
-  console.log(`| tunnels | ${result.tunnelTokensPerSecond} | ${result.ratio} | ${words(result.tunnelCpuMsPerToken)} |`);
+  const times: Record<Way, number[]> = { bare: [], plain: [], encrypted: [] };
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const [way, ping] of pings) times[way].push(await ping.tripMs(paceMs));
+  }
+  return { bare: median(times.bare), plain: median(times.plain), encrypted: median(times.encrypted) };
+}
+
+async function report(model: string, workers: number, turns: Record<Way, Turns>, hops: Record<Way, number>): Promise<void> {
+  const bareMs = median(turns.bare.msPerToken);
+  for (const way of WAYS) {
+    const { msPerToken, cpuMsPerToken, pipeline } = turns[way];
+    const stages = await pipeline.stages();
+    const wire = stages.reduce((sum, { timing }) => sum + (timing?.wireMs.p50 ?? 0), 0);
+    const ratios = msPerToken.map((ms, index) => (turns.bare.msPerToken[index] ?? Number.NaN) / ms);
+    const addedMs = workers * (hops[way] - hops.bare);
+    const cpu = Object.keys(pipeline.pids).map(
+      (name) => [name, median(cpuMsPerToken.map((of) => of[name] ?? Number.NaN))] as const,
+    );
+    const result = {
+      ...{ model, workers, way },
+      tokensPerSecond: round(1e3 / median(msPerToken), 1),
+      ratio: round(median(ratios), 3),
+      hopMs: round(hops[way], 3),
+      ratioWithCoresToSpare: round(bareMs / (bareMs + addedMs), 3),
+      wireMsPerToken: way === "bare" ? null : round(wire, 2),
+      cpuMsPerToken: Object.fromEntries(cpu.map(([name, ms]) => [name, round(ms, 2)])),
+    };
+    if (values.json) console.log(JSON.stringify(result));
+    else {
+      const told = Object.entries(result.cpuMsPerToken).map(([name, ms]) => `${name} ${ms}`);
+      const cells = [model, workers, way, result.tokensPerSecond, result.ratio, result.ratioWithCoresToSpare, result.hopMs];
+      console.log(`| ${[...cells, result.wireMsPerToken ?? "–", told.join(", ")].join(" | ")} |`);
+    }
+  }
+}
+
+const round = (value: number, digits: number): number => Number(value.toFixed(digits));
+
+async function profile(pipeline: Pipeline): Promise<void> {
+  if (pipeline.daemons === null) return;
+  const profiled = { "head's daemon": pipeline.daemons.head, "worker's daemon 1": pipeline.daemons.workers[0]?.process };
+  for (const daemon of Object.values(profiled)) await daemon?.ask({ type: "profile" });
+  await complete(pipeline, "What is", PROFILED_TOKENS);
+  for (const [name, daemon] of Object.entries(profiled)) {
+    const times = (await daemon?.ask<readonly SelfTime[]>({ type: "profile" })) ?? [];
+    const total = times.reduce((sum, { ms }) => sum + ms, 0);
+    console.log(`\n${name}: ${((total / PROFILED_TOKENS) * 1e3).toFixed(0)} µs per token\n`);
+    for (const { name: what, ms } of times.slice(0, FUNCTIONS_TOLD)) {
+      console.log(`  ${((ms / PROFILED_TOKENS) * 1e3).toFixed(1)} µs  ${((100 * ms) / total).toFixed(1)} %  ${what}`);
+    }
+  }
 }
 
 const engine = await ensureEngine();
 if (!values.json) {
   console.log(`Machine: ${describeMachine()}, llama.cpp ${engine.llamaCpp}.`);
-  console.log(
-    `${WORKERS} workers with half of the layers each, one thread per process, ${TOKENS} tokens per turn, medians of ${ROUNDS} turns.`,
-  );
+  console.log(`Equal stages, one thread per process, ${TOKENS} tokens per turn, medians of ${ROUNDS} turns.\n`);
+  const titles = "model | workers | way | tokens/s | ratio | with cores to spare | round trip, ms | wire ms/token | CPU ms per token";
+  console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
 }
-for (const model of values.model) await measure(engine, model);
+for (const model of values.model) {
+  for (const workers of values.workers.split(",").map(Number)) await measure(engine, model, workers);
+}
