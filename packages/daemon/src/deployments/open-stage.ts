@@ -4,6 +4,7 @@ import {
   asClusterdError,
   ClusterdError,
   type ControlAnswers,
+  type ErrorCode,
   type NodeId,
   type PlanStage,
   type WorkerStartRequest,
@@ -49,14 +50,19 @@ export async function openStage(
     await config.stopWorker(node, stop, AbortSignal.timeout(WORKER_STOP_MS_MAX)).catch(() => undefined);
   });
   const { placement } = deployment;
+  function lose(reason: string, code: ErrorCode): void {
+    losses.report(node, reason, code);
+    // The head's engine waits for an answer here and hears no request to end: cut off, it ends, and its clients are told at once.
+    void tunnel[Symbol.asyncDispose]();
+  }
   const relay = stack.use(
     createHeadStage({
       ...stageWeights(weights.table, groups, digests, held),
       hiddenBytes: placement.model.hiddenBytes,
       decodeTokensMax: placement.slots,
       probe: () => takesConnections(reach.address, reach.dataPlane.port),
-      onLost: (reason) => losses.report(node, reason),
-      onStalled: (reason) => losses.report(node, reason, "engine_stalled"),
+      onLost: (reason) => lose(reason, "worker_lost"),
+      onStalled: (reason) => lose(reason, "engine_stalled"),
     }),
   );
   const tunnel = await config.dataPlane.listen({
