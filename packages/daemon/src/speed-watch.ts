@@ -1,4 +1,6 @@
 import type { ControlLoop } from "./deployments/control-loop.ts";
+import type { SpeculationCounters } from "./deployments/speculation-policy.ts";
+import { createSpeculationWatch } from "./deployments/speculation-watch.ts";
 import type { Store } from "./state/store.ts";
 
 const LOOK_MS = 2_000;
@@ -6,24 +8,26 @@ const ASK_MS_MAX = 1_500;
 /** A figure from fewer tokens says little. */
 const TOKENS_MIN = 16;
 
-interface Counters {
-  readonly tokens: number;
-  readonly seconds: number;
-}
-
-/** Tokens and the seconds they took, from a llama-server's metrics. */
-export function parseCounters(metrics: string): Counters | null {
+/** Tokens, the seconds they took, and what was guessed of them, from a llama-server's metrics. */
+export function parseCounters(metrics: string): SpeculationCounters | null {
   const value = (name: string): number => Number(new RegExp(`^llamacpp:${name} ([0-9.e+-]+)$`, "m").exec(metrics)?.[1] ?? NaN);
-  const counters = { tokens: value("tokens_predicted_total"), seconds: value("tokens_predicted_seconds_total") };
-  return Number.isFinite(counters.tokens) && Number.isFinite(counters.seconds) ? counters : null;
+  const counters = {
+    tokens: value("tokens_predicted_total"),
+    seconds: value("tokens_predicted_seconds_total"),
+    drafted: value("spec_decode_num_draft_tokens_total"),
+    accepted: value("spec_decode_num_accepted_tokens_total"),
+  };
+  return Object.values(counters).every(Number.isFinite) ? counters : null;
 }
 
 /** Reads the decode speed of the engines up here from their own counters, and tells the state when there is news. */
 export function watchSpeed(store: Store, loop: ControlLoop): Disposable {
-  const before = new Map<string, Counters>();
+  const before = new Map<string, SpeculationCounters>();
+  const speculation = createSpeculationWatch(store);
   const stepsBefore = new Map<string, number>();
   const look = async (): Promise<void> => {
-    for (const { id, phase } of store.state.deployments.values()) {
+    for (const deployment of store.state.deployments.values()) {
+      const { id, phase } = deployment;
       const engine = phase === "ready" ? loop.engineOf(id) : null;
       if (engine === null) continue;
       const timings = engine.stageTimings();
@@ -38,6 +42,7 @@ export function watchSpeed(store: Store, loop: ControlLoop): Disposable {
         });
         const now = parseCounters(await response.text());
         if (now === null) continue;
+        speculation.look(deployment, engine.epoch, now);
         const last = before.get(key);
         if (last === undefined) before.set(key, now);
         else if (now.tokens - last.tokens >= TOKENS_MIN && now.seconds > last.seconds) {

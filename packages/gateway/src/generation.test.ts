@@ -43,6 +43,25 @@ describe("a well-behaved engine", () => {
     }
   });
 
+  test("is asked to do without speculation while that does not pay, and only then", async () => {
+    const backend = fakeBackend(wellBehaved(["Hel", "lo"]));
+    const gateway = gatewayFor(backend);
+    const limits = async (): Promise<unknown[]> => {
+      const before = backend.engineRequests.length;
+      await (await post(gateway, CHAT_PATH, STREAM)).text();
+      await (await post(gateway, CHAT_PATH, { ...CHAT, n: 2 })).text();
+      // What a client says of it is left behind, as every unknown field.
+      await (await post(gateway, "/v1/completions", { model: CHAT["model"], prompt: "x", "speculative.n_max": 99 })).text();
+      return backend.engineRequests.slice(before).map((request) => engineBody(request)["speculative.n_max"]);
+    };
+    expect(await limits()).toEqual([undefined, undefined, undefined, undefined]);
+    backend.setRoutes(fakeRoute({ speculationPaused: true }));
+    expect(await limits()).toEqual([0, 0, 0, 0]);
+    const metrics = await (await gateway.fetch(new Request("http://localhost/metrics"))).text();
+    expect(metrics).toContain('clusterd_speculation_acceptance{model="demo-16l-q8_0",type="ngram"} 0.75');
+    expect(metrics).toContain('clusterd_speculation_active{model="demo-16l-q8_0",type="ngram"} 0');
+  });
+
   test("is logged and counted, without its content", async () => {
     const lines: string[] = [];
     const gateway = gatewayFor(fakeBackend(wellBehaved(["secret"])), { log: (line) => lines.push(line) });

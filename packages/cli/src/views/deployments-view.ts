@@ -37,8 +37,17 @@ export function deploymentLines(state: ClusterState, deployment: DeploymentView,
     ...(deployment.reason === null ? [] : [`  ${printable(deployment.reason)}`]),
     `  ${measured} (predicted ${rate(deployment.predictedTokensPerSecond)}) · head ${nameOf(deployment.head)} · ` +
       `context ${deployment.context} × ${deployment.slots} · epoch ${deployment.epoch}`,
+    ...speculationLines(deployment.speculation),
     ...(rows.length === 0 ? [] : table(columns, rows, style).map((line) => `  ${line}`)),
   ];
+}
+
+/** How tokens are guessed ahead, and how often rightly. */
+function speculationLines({ type, draft, acceptance, active }: DeploymentView["speculation"]): string[] {
+  if (type === "off") return [];
+  const by = { draft: `by ${printable(draft ?? "a draft model")}`, ngram: "by n-grams", mtp: "by the model's own layers" }[type];
+  const right = acceptance === null ? "nothing guessed yet" : `${percent(acceptance)} of the guesses right`;
+  return [`  speculation ${by} · ${right}${active ? "" : " · off while it does not pay"}`];
 }
 
 /** Where a stage's time goes, half of its steps being faster. */

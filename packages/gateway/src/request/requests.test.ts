@@ -259,8 +259,10 @@ describe("control bodies", () => {
       ctx: 1024,
       slots: 2,
       kv: "q8_0",
+      draft: "small",
+      speculation: "draft",
     });
-    expect(body).toMatchObject({ model: "demo", objective: "spread", ctx: 1024 });
+    expect(body).toMatchObject({ model: "demo", objective: "spread", ctx: 1024, draft: "small", speculation: "draft" });
     expect(body.pin).toEqual([
       { node: "pi", firstLayer: 0, lastLayer: 3 },
       { node: "mini-2", firstLayer: 4, lastLayer: 15 },
@@ -276,6 +278,8 @@ describe("control bodies", () => {
     [{ model: "m", ctx: 0 }, "ctx"],
     [{ model: "m", slots: 1e9 }, "slots"],
     [{ model: "m", kv: "f32" }, "kv"],
+    [{ model: "m", draft: "" }, "draft"],
+    [{ model: "m", speculation: "ngram-simple" }, "speculation"],
     [{ model: "m", objective: "best" }, "objective"],
     [{ model: "m", pin: ["pi"] }, "pin[0]"],
     [{ model: "m", pin: ["pi=5-3"] }, "pin[0]"],

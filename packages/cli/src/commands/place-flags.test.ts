@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { placeBody, PLACE_FLAGS } from "./place-flags.ts";
+
+const nothing = {
+  ...{ ctx: undefined, slots: undefined, kv: undefined, draft: undefined, speculation: undefined },
+  ...{ objective: undefined, head: undefined, pin: [], without: [] },
+};
+
+test("what was not given is not sent; a draft model's path is one in the caller's folder", () => {
+  expect(placeBody(nothing, "/work")).toEqual({});
+  expect(placeBody({ ...nothing, draft: "small.gguf", kv: "q8_0" }, "/work")).toEqual({ draft: "/work/small.gguf", kv: "q8_0" });
+  expect(placeBody({ ...nothing, draft: "demo", speculation: "draft" }, "/work")).toEqual({
+    draft: "demo",
+    speculation: "draft",
+  });
+});
+
+test("speculation is one of its words", () => {
+  expect(PLACE_FLAGS.speculation.read(["ngram"], "--speculation")).toBe("ngram");
+  expect(() => PLACE_FLAGS.speculation.read(["fast"], "--speculation")).toThrow(/auto, off, draft, ngram, mtp/);
+});
