@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { createChunkMemory, type ChunkMemory } from "./chunk-memory.ts";
 
 /** Bytes that passed a pair of sockets, both ways. */
 export interface Traffic {
@@ -11,6 +12,8 @@ export interface Traffic {
  * it throws ends both sockets. While a promise of it is open, its direction is paused.
  */
 export interface Interceptor {
+  /** It holds no part of a chunk beyond its call, or the promise it returned: the memory is given back once what it passed on is written. */
+  readonly copiesWhatItKeeps?: boolean;
   /** Before the first chunk. */
   begin(wires: Wires): void;
   fromLocal(chunk: Buffer): Promise<void> | void;
@@ -33,6 +36,8 @@ export interface Wires {
 const KEEPALIVE_MS = 1_000;
 /** Bytes taken from one side and not yet given to the other, per direction. Pausing at every chunk would halve the throughput. */
 const UNSENT_BYTES_MAX: number = 1024 * 1024;
+/** What a full TLS record holds: after one of these, more is likely to follow at once. */
+const RECORD_BYTES: number = 16 * 1024;
 /** One side has ended and nothing moves any more: how long the other may take to end as well. */
 const HALF_OPEN_MS_MAX = 10_000;
 
@@ -61,29 +66,37 @@ export function joinSockets(local: Socket, remote: Socket, traffic: Traffic, int
     else socket.once("close", closed);
     if (socket.destroyed) fail(new Error("it closed the connection"));
   }
-  const toRemote = corkingWriter(remote, (bytes) => (traffic.sent += bytes));
-  const toLocal = corkingWriter(local, (bytes) => (traffic.received += bytes));
+  const memory = interceptor === undefined || interceptor.copiesWhatItKeeps === true ? createChunkMemory() : null;
+  const toRemote = corkingWriter(remote, memory, (bytes) => (traffic.sent += bytes));
+  const toLocal = corkingWriter(local, memory, (bytes) => (traffic.received += bytes));
   interceptor?.begin({ toLocal, toRemote, fail, localReady: () => ready(local) });
-  pass(local, remote, interceptor === undefined ? toRemote : (chunk) => interceptor.fromLocal(chunk), fail);
-  pass(remote, local, interceptor === undefined ? toLocal : (chunk) => interceptor.fromRemote(chunk), fail);
+  pass(local, remote, memory, interceptor === undefined ? toRemote : (chunk) => interceptor.fromLocal(chunk), fail);
+  pass(remote, local, memory, interceptor === undefined ? toLocal : (chunk) => interceptor.fromRemote(chunk), fail);
   return interceptor === undefined ? promise : promise.finally(() => interceptor.ended());
 }
 
-/** What is written in one turn leaves in one system call: the records of a TLS read come one by one. */
-function corkingWriter(to: Socket, count: (bytes: number) => void): (bytes: Buffer) => void {
-  let corked = false;
+/**
+ * What is written in one turn leaves in one system call. The records of a TLS read come in a callback each: a full one waits for those
+ * that lie behind it, until the end of the loop's turn; a shorter one is the last of its message and takes along what waits.
+ */
+function corkingWriter(to: Socket, memory: ChunkMemory | null, count: (bytes: number) => void): (bytes: Buffer) => void {
+  let corkedUntil: "tick" | "turn" | null = null;
   const uncork = (): void => {
-    corked = false;
+    if (corkedUntil === null) return;
+    corkedUntil = null;
     to.uncork();
   };
   return (bytes) => {
     count(bytes.length);
-    if (!corked) {
-      corked = true;
-      to.cork();
+    if (corkedUntil === null) to.cork();
+    if (bytes.length !== RECORD_BYTES && corkedUntil !== "tick") {
+      corkedUntil = "tick";
       process.nextTick(uncork);
+    } else if (corkedUntil === null) {
+      corkedUntil = "turn";
+      setImmediate(uncork);
     }
-    to.write(bytes);
+    to.write(bytes, memory?.whenWritten(bytes));
   };
 }
 
@@ -100,7 +113,13 @@ async function ready(socket: Socket): Promise<void> {
   });
 }
 
-function pass(from: Socket, to: Socket, take: (chunk: Buffer) => Promise<void> | void, fail: (error: Error) => void): void {
+function pass(
+  from: Socket,
+  to: Socket,
+  memory: ChunkMemory | null,
+  take: (chunk: Buffer) => Promise<void> | void,
+  fail: (error: Error) => void,
+): void {
   let held = false;
   const full = (): boolean => to.writableLength >= UNSENT_BYTES_MAX;
   const goOn = (): void => {
@@ -108,13 +127,17 @@ function pass(from: Socket, to: Socket, take: (chunk: Buffer) => Promise<void> |
   };
   const failed = (error: unknown): void => fail(error instanceof Error ? error : new Error(String(error)));
   from.on("data", (chunk: Buffer) => {
+    memory?.hold(chunk);
     try {
       const work = take(chunk);
-      if (work !== undefined) {
+      if (work === undefined) memory?.release(chunk);
+      else {
         held = true;
         from.pause();
         work.then(() => {
           held = false;
+          memory?.release(chunk);
+          if (over) finish();
           goOn();
         }, failed);
       }
@@ -124,9 +147,15 @@ function pass(from: Socket, to: Socket, take: (chunk: Buffer) => Promise<void> |
     if (full()) from.pause();
   });
   to.on("drain", goOn);
-  from.once("end", () => {
+  const finish = (): void => {
     to.end();
     to.setTimeout(HALF_OPEN_MS_MAX, () => fail(new Error("it did not close the connection")));
+  };
+  // The end comes even to a socket that is paused: what is held goes first.
+  let over = false;
+  from.once("end", () => {
+    over = true;
+    if (!held) finish();
   });
   from.once("close", () => {
     if (!from.readableEnded) fail(new Error("it closed the connection"));
