@@ -1,6 +1,13 @@
 import type { Catalog } from "@clusterd/catalog";
 import type { DataPlane, Mesh, Offer } from "@clusterd/mesh";
-import { ClusterdError, type ControlAnswers, type ControlRequest, type DeploymentId, type NodeId } from "@clusterd/wire";
+import {
+  ClusterdError,
+  placeText,
+  type ControlAnswers,
+  type ControlRequest,
+  type DeploymentId,
+  type NodeId,
+} from "@clusterd/wire";
 import type { ControlLoop } from "./deployments/control-loop.ts";
 import type { WorkerHost } from "./deployments/worker-host.ts";
 import type { Store } from "./state/store.ts";
@@ -63,7 +70,7 @@ export function createAnswerer(
       case "worker-stop":
         return { stopped: await workers.stop(request.deployment, request.epoch) };
       case "worker-ended":
-        loop.stageEnded(request.deployment, request.epoch, from, request.reason);
+        loop.stageEnded(request.deployment, request.epoch, placeText({ node: from, device: request.device }), request.reason);
         return { noted: true };
       case "engine-ticket":
         return ticketFor(from, request.deployment);

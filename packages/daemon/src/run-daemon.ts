@@ -4,7 +4,7 @@ import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { openCatalog } from "@clusterd/catalog";
 import { DASHBOARD_DIR } from "@clusterd/dashboard";
-import { describeDevice, refreshFree } from "@clusterd/device";
+import { describeAccelerator, describeDevice, refreshFree } from "@clusterd/device";
 import { defaultThreads, ensureEngine } from "@clusterd/engine";
 import { startGateway } from "@clusterd/gateway";
 import {
@@ -26,6 +26,7 @@ import {
   ClusterdError,
   DEPLOYMENTS_PER_NODE_MAX,
   NAME_LENGTH_MAX,
+  placeText,
   type ContentId,
   type DeploymentId,
   type NodeId,
@@ -55,7 +56,7 @@ import { planForCluster, withNodeIds } from "./planning/plan-cluster.ts";
 import { doesNotFit } from "./planning/refusal-text.ts";
 import { watchSpeed } from "./speed-watch.ts";
 import type { DaemonState } from "./state/daemon-state.ts";
-import { displayNames } from "./state/names.ts";
+import { placeNames } from "./state/names.ts";
 import { createStore } from "./state/store.ts";
 import { allDeployments } from "./state/view.ts";
 import { tellEvents } from "./tell-events.ts";
@@ -174,7 +175,7 @@ async function compose(
   });
   stack.defer(tellEvents(store, onEvent));
 
-  const nameOf = (node: NodeId): string => displayNames(store.state).get(node) ?? node;
+  const nameOf = (node: NodeId): string => placeNames(store.state).get(node) ?? node;
   const setDraining = (on: boolean): void => store.dispatch({ type: "own", facts: { draining: on } });
   // What answers the mesh is made before it, and reaches it through this.
   let mesh: Mesh | null = null;
@@ -189,25 +190,33 @@ async function compose(
       engine,
       weights,
       threads: defaultThreads(),
-      deviceId: engine.devices[0]?.id ?? null,
+      deviceIds: engine.devices.map(({ id }) => id),
       dataPlane,
-      memoryBytesLeft(replacing) {
+      memoryBytesLeft(device, replacing) {
         const hosted = workers.hosted
-          .filter((stage) => stage.deployment !== replacing)
+          .filter((stage) => stage.device === device && stage.deployment !== replacing)
           .reduce((sum, stage) => sum + stage.memoryBytes, 0);
         const headed = [...store.state.deployments.values()]
           .filter((deployment) => deployment.phase !== "failed")
           .flatMap((deployment) => deployment.placement.stages);
-        const own = headed.filter((stage) => stage.node === store.state.self).reduce((sum, stage) => sum + stage.memoryBytes, 0);
-        return store.state.own.device.memoryBytesBudget - hosted - own;
+        // What is headed here has its first stage in the head's own process; its further ones are hosted.
+        const headedHere = device > 0 ? [] : headed.filter((stage) => stage.node === store.state.self);
+        const own = headedHere.reduce((sum, stage) => sum + stage.memoryBytes, 0);
+        const budget = describeAccelerator(store.state.own.device, device) ?? store.state.own.device;
+        return budget.memoryBytesBudget - hosted - own;
       },
-      fingerprintOf: (node) => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null,
-      onEnded(head, deployment, epoch, reason) {
+      fingerprintOf: (node) =>
+        node === store.state.self ? dataPlane.fingerprint : (store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null),
+      onEnded(head, { deployment, epoch, device: place }, reason) {
         say(`${reason} (a stage for ${nameOf(head)})`, "warn");
+        if (head === store.state.self) {
+          loop.stageEnded(deployment, epoch, placeText({ node: head, device: place }), reason);
+          return;
+        }
         void theMesh()
           .request(
             head,
-            { type: "worker-ended", deployment, epoch, reason },
+            { type: "worker-ended", deployment, epoch, device: place, reason },
             { signal: AbortSignal.timeout(WORKER_ENDED_MS_MAX) },
           )
           .catch(() => undefined);
@@ -227,12 +236,19 @@ async function compose(
       log: (message) => say(message),
       nameOf,
       dataPlaneOf(node) {
+        // Another accelerator of this very host.
+        if (node === store.state.self)
+          return { address: "127.0.0.1", dataPlane: { port: dataPlane.port, fingerprint: dataPlane.fingerprint } };
         const address = theMesh().addressOf(node);
         const other = store.state.others.get(node);
         return address === null || other === undefined ? null : { address, dataPlane: other.advert.dataPlane };
       },
-      startWorker: (node, request, within) => theMesh().request(node, request, { signal: within }),
-      stopWorker: (node, request, within) => theMesh().request(node, request, { signal: within }),
+      startWorker: (node, request, within) =>
+        node === store.state.self ? workers.start(node, request, within) : theMesh().request(node, request, { signal: within }),
+      stopWorker: async (node, request, within) =>
+        node === store.state.self
+          ? { stopped: await workers.stop(request.deployment, request.epoch) }
+          : theMesh().request(node, request, { signal: within }),
     },
     modelPath(model, contentId) {
       const file = catalog.byContent(contentId);

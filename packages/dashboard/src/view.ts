@@ -1,4 +1,5 @@
 import type { ClusterState, DeploymentView, NodeId, NodeView, StageView } from "@clusterd/wire";
+import { placeOf, placeText } from "@clusterd/wire/stage-place";
 
 /** How many colours hosts are told apart by; a label goes with each, so colour is never the only cue. */
 export const HOST_COLOURS = 8;
@@ -131,8 +132,8 @@ function deploymentCard(
     progress: weight === 0 ? 0 : deployment.stages.reduce((sum, stage) => sum + stage.progress * stage.weightBytes, 0) / weight,
     segments: deployment.stages.map((stage) => ({
       node: stage.node,
-      host: names.get(stage.node) ?? "gone",
-      colour: colours.get(stage.node) ?? 0,
+      host: hostName(stage.node, names),
+      colour: colours.get(placeOf(stage.node).node) ?? 0,
       layers: stage.lastLayer - stage.firstLayer + 1,
       rangeText: stage.firstLayer === stage.lastLayer ? `${stage.firstLayer}` : `${stage.firstLayer}–${stage.lastLayer}`,
       bytesText: sizeText(stage.weightBytes),
@@ -151,4 +152,11 @@ function timingText(timing: StageView["timing"]): string {
   if (timing === null) return "—";
   const [compute, wire, idle] = [timing.computeMs, timing.wireMs, timing.idleMs].map(({ p50 }) => p50.toFixed(1));
   return `${compute} · ${wire} · ${idle} ms`;
+}
+
+/** `pc`, or `pc#1` for its second accelerator. */
+function hostName(place: NodeId, names: ReadonlyMap<NodeId, string>): string {
+  const { node, device } = placeOf(place);
+  const name = names.get(node);
+  return name === undefined ? "gone" : placeText({ node: name, device });
 }

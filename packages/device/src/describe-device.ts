@@ -46,6 +46,18 @@ async function bandwidth(config: DeviceConfig, chip: string): Promise<readonly [
   return [await probeBandwidth(chip, config.cacheDir, config.signal), "probe"];
 }
 
+/** What one of a host's accelerators may hold, and how fast it reads it. A card of unknown speed counts as fast as the host's first. */
+export function describeAccelerator(
+  device: DeviceInfo,
+  index: number,
+): { readonly memoryBytesBudget: number; readonly bandwidthBytesPerSecond: number } | null {
+  const accelerator = device.accelerators[index];
+  if (accelerator === undefined) return null;
+  if (index === 0) return device;
+  const bandwidthBytesPerSecond = tableBandwidth(accelerator.name) ?? device.bandwidthBytesPerSecond;
+  return { memoryBytesBudget: memoryBudget(accelerator.memoryBytes, null), bandwidthBytesPerSecond };
+}
+
 /** The same device with its free memory as it is now. */
 export function refreshFree(device: DeviceInfo): DeviceInfo {
   return { ...device, memoryBytesFree: readMemory().freeBytes };

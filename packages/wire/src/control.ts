@@ -24,6 +24,8 @@ export interface WorkerStartRequest {
   /** A worker serves only the highest epoch it has seen of a deployment. */
   readonly epoch: number;
   readonly model: string;
+  /** Which of the node's accelerators; 0 where it has none. */
+  readonly device: number;
   readonly firstLayer: number;
   readonly lastLayer: number;
   /** Memory the stage will take; refused beyond the node's budget. */
@@ -65,6 +67,7 @@ export interface WorkerEndedRequest {
   readonly type: "worker-ended";
   readonly deployment: DeploymentId;
   readonly epoch: number;
+  readonly device: number;
   readonly reason: string;
 }
 

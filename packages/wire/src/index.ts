@@ -77,3 +77,5 @@ export type { Check, Checked } from "./check.ts";
 export { amount, bytes, cleanName, count, flag, list, nullable, oneOf, record, text } from "./check.ts";
 export { parseAdvert } from "./parse-advert.ts";
 export { parseControlReply, parseControlRequest } from "./parse-control.ts";
+export type { StagePlace } from "./stage-place.ts";
+export { DEVICES_MAX, placeOf, placeText } from "./stage-place.ts";

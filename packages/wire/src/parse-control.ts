@@ -5,6 +5,7 @@ import type { ContentId, DeploymentId, ModelId } from "./ids.ts";
 import { CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
 import type { ModelProfile } from "./model-profile.ts";
 import { plannedSpeculation, vocabulary } from "./parse-speculation.ts";
+import { DEVICES_MAX } from "./stage-place.ts";
 import { OBJECTIVES, type Placement, type PlanStage } from "./plan.ts";
 
 const TICKET_BYTES = 32;
@@ -91,6 +92,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     deployment,
     epoch: count(),
     model: text(NAME_MAX),
+    device: count(DEVICES_MAX),
     firstLayer: layer,
     lastLayer: layer,
     memoryBytes: amount,
@@ -98,7 +100,13 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     digests: list(nullable(text(DIGEST_LENGTH)), LAYERS_MAX + 1),
   }),
   "worker-stop": record({ type: oneOf("worker-stop"), deployment, epoch: count() }),
-  "worker-ended": record({ type: oneOf("worker-ended"), deployment, epoch: count(), reason: sentence }),
+  "worker-ended": record({
+    type: oneOf("worker-ended"),
+    deployment,
+    epoch: count(),
+    device: count(DEVICES_MAX),
+    reason: sentence,
+  }),
   "engine-ticket": record({ type: oneOf("engine-ticket"), deployment }),
   profile: record({ type: oneOf("profile"), contentId }),
   approve: record({ type: oneOf("approve"), code: id }),

@@ -1,4 +1,4 @@
-import type { ClusterState, NodeId } from "@clusterd/wire";
+import { placeOf, placeText, type ClusterState, type NodeId } from "@clusterd/wire";
 import { printable } from "../text/printable.ts";
 
 /** What people call the nodes; the end of the id besides where two have one name. */
@@ -11,5 +11,8 @@ export function nodeNames(state: ClusterState): (id: NodeId) => string {
       return [node.id, (counts.get(node.name) ?? 0) > 1 ? `${name} (…${node.id.slice(-6)})` : name];
     }),
   );
-  return (id) => names.get(id) ?? `…${printable(id.slice(-6))}`;
+  return (id) => {
+    const { node, device } = placeOf(id);
+    return placeText({ node: names.get(node) ?? `…${printable(node.slice(-6))}`, device });
+  };
 }

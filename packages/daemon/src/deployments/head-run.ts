@@ -3,6 +3,7 @@ import type { DataPlane } from "@clusterd/mesh";
 import {
   asClusterdError,
   ClusterdError,
+  placeOf,
   type ControlAnswers,
   type DataPlaneAddress,
   type ErrorCode,
@@ -183,7 +184,10 @@ export function createStageLosses(deployment: HeadedDeployment, nameOf: (node: N
   return {
     first: promise,
     report(node, reason, code = "worker_lost") {
-      const stage = deployment.placement.stages.find((candidate) => candidate.node === node);
+      const { stages } = deployment.placement;
+      // Of a host that is gone, the first of its stages stands for all.
+      const stage =
+        stages.find((candidate) => candidate.node === node) ?? stages.find((candidate) => placeOf(candidate.node).node === node);
       const layers = stage === undefined ? "" : ` (layers ${stage.firstLayer}-${stage.lastLayer})`;
       const what = code === "worker_lost" ? "was lost" : code === "engine_stalled" ? "is stuck" : "cannot be used";
       resolve({ code, message: `The worker on ${nameOf(node)}${layers} ${what}: ${reason}` });

@@ -3,6 +3,7 @@ import { joinSockets, type Tunnel } from "@clusterd/mesh";
 import {
   asClusterdError,
   ClusterdError,
+  placeOf,
   type ControlAnswers,
   type ErrorCode,
   type NodeId,
@@ -36,7 +37,8 @@ export async function openStage(
   losses: StageLosses,
   stack: AsyncDisposableStack,
 ): Promise<OpenStage> {
-  const node = stage.node as NodeId;
+  const place = stage.node as NodeId;
+  const { node } = placeOf(place);
   const { deployment } = config;
   const reach = config.dataPlaneOf(node);
   if (reach === null) throw new ClusterdError("worker_lost", `${nameStage(config, stage)} is not connected.`);
@@ -51,7 +53,7 @@ export async function openStage(
   });
   const { placement } = deployment;
   function lose(reason: string, code: ErrorCode): void {
-    losses.report(node, reason, code);
+    losses.report(place, reason, code);
     // The head's engine waits for an answer here and hears no request to end: cut off, it ends, and its clients are told at once.
     void tunnel[Symbol.asyncDispose]();
   }
@@ -70,19 +72,19 @@ export async function openStage(
     port: reach.dataPlane.port,
     fingerprint: reach.dataPlane.fingerprint,
     ticket,
-    peerName: config.nameOf(node),
+    peerName: config.nameOf(place),
     // The worker's own node may say more of it in a moment.
-    onFailure: (reason) => void setTimeout(() => losses.report(node, reason), CLOSER_WORD_MS),
+    onFailure: (reason) => void setTimeout(() => losses.report(place, reason), CLOSER_WORD_MS),
     async carry(local, remote) {
       const error = await joinSockets(local, remote, { sent: 0, received: 0 }, relay.connection());
       // What our own end of the relay says is the cause; a socket's error is for `onFailure`.
-      if (error instanceof ClusterdError) losses.report(node, error.message, error.code);
-      else if (error instanceof BadFrame) losses.report(node, `between the two there was ${error.message}`);
+      if (error instanceof ClusterdError) losses.report(place, error.message, error.code);
+      else if (error instanceof BadFrame) losses.report(place, `between the two there was ${error.message}`);
       return error;
     },
   });
   stack.use(tunnel);
-  return { node, stage, relay, tunnel };
+  return { node: place, stage, relay, tunnel };
 }
 
 async function startWorker(
@@ -98,6 +100,7 @@ async function startWorker(
     deployment: deployment.id,
     epoch: deployment.epoch,
     model: deployment.model,
+    device: placeOf(stage.node).device,
     firstLayer,
     lastLayer,
     memoryBytes,
@@ -107,7 +110,7 @@ async function startWorker(
   let answer: ControlAnswers["worker-start"];
   try {
     answer = await config.startWorker(
-      stage.node as NodeId,
+      placeOf(stage.node as NodeId).node,
       request,
       AbortSignal.any([config.signal, AbortSignal.timeout(within)]),
     );

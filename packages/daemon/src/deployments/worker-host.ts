@@ -18,13 +18,14 @@ export interface WorkerHostConfig {
   readonly engine: Parameters<typeof startWorker>[0]["engine"] & { readonly localWeights: boolean };
   readonly weights: ModelWeights;
   readonly threads: number;
-  readonly deviceId: string | null;
+  /** The engine's names of this host's accelerators; none: its CPU. */
+  readonly deviceIds: readonly string[];
   readonly dataPlane: DataPlane;
-  /** Bytes this node may still give to a stage, not counting one that the new stage replaces. */
-  memoryBytesLeft(replacing: DeploymentId): number;
+  /** Bytes that a device of this node may still give to a stage, not counting one that the new stage replaces. */
+  memoryBytesLeft(device: number, replacing: DeploymentId): number;
   fingerprintOf(node: NodeId): string | null;
   /** A stage's process ended by itself. */
-  onEnded(head: NodeId, deployment: DeploymentId, epoch: number, reason: string): void;
+  onEnded(head: NodeId, request: Pick<WorkerStartRequest, "deployment" | "epoch" | "device">, reason: string): void;
   log(message: string): void;
 }
 
@@ -38,20 +39,28 @@ export interface WorkerHost extends AsyncDisposable {
     readonly head: NodeId;
     readonly deployment: DeploymentId;
     readonly epoch: number;
+    readonly device: number;
     readonly memoryBytes: number;
   }[];
 }
 
 export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
-  const stages = new Map<DeploymentId, HostedStage>();
+  /** One for each deployment and device. */
+  const stages = new Map<string, HostedStage>();
   /** Highest epoch seen of each deployment: an older head is fenced off. */
   const epochs = new Map<DeploymentId, number>();
-  const starting = new Set<DeploymentId>();
+  const starting = new Set<string>();
 
   async function end(stage: HostedStage): Promise<void> {
-    stages.delete(stage.request.deployment);
+    stages.delete(keyOf(stage.request));
     stage.offer[Symbol.dispose]();
     await stage.worker[Symbol.asyncDispose]();
+  }
+
+  /** Whether another device of this host serves the same epoch, or is about to. */
+  function hasOther({ deployment, epoch }: WorkerStartRequest): boolean {
+    const served = [...stages.values()].some(({ request }) => request.deployment === deployment && request.epoch === epoch);
+    return served || [...starting].some((key) => key.startsWith(`${deployment}/`));
   }
 
   /** What passes between a head and this node's engine: what a stage needs, and nothing else. */
@@ -74,31 +83,36 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
 
   return {
     async start(head, request, signal) {
-      const { deployment, epoch, firstLayer, lastLayer } = request;
+      const { deployment, epoch, device, firstLayer, lastLayer } = request;
+      const key = keyOf(request);
+      const known = stages.get(key);
       const fingerprint = config.fingerprintOf(head);
       if (fingerprint === null)
         throw new ClusterdError("failed", `The head ${head} has not told its data-plane certificate yet.`, {
           next: "Try again in a moment.",
         });
-      if (epoch <= (epochs.get(deployment) ?? 0)) {
+      // Another device of this host may have begun the same epoch.
+      const over = epochs.get(deployment) ?? 0;
+      if (epoch < over || (epoch === over && (known?.request.epoch === epoch || !hasOther(request)))) {
         throw new ClusterdError(
           "failed",
           `Epoch ${epoch} of this deployment is over here: epoch ${epochs.get(deployment)} has been seen.`,
         );
       }
-      if (starting.has(deployment)) throw new ClusterdError("failed", "This stage is being started already.");
-      const left = config.memoryBytesLeft(deployment);
+      if (device > 0 && config.deviceIds[device] === undefined)
+        throw new ClusterdError("not_found", `This node has no accelerator ${device}.`);
+      if (starting.has(key)) throw new ClusterdError("failed", "This stage is being started already.");
+      const left = config.memoryBytesLeft(device, deployment);
       if (request.memoryBytes > left) {
         throw new ClusterdError(
           "does_not_fit",
           `Layers ${firstLayer}-${lastLayer} need ${request.memoryBytes} bytes here, ${left} are left.`,
         );
       }
-      const known = stages.get(deployment);
       if (known === undefined && stages.size + starting.size >= HOSTED_STAGES_MAX) {
         throw new ClusterdError("does_not_fit", `This node serves ${HOSTED_STAGES_MAX} stages already.`);
       }
-      starting.add(deployment);
+      starting.add(key);
       try {
         if (known !== undefined) await end(known);
         epochs.set(deployment, epoch);
@@ -108,7 +122,7 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
         const worker = await startWorker({
           engine: config.engine,
           threads: config.threads,
-          deviceId: config.deviceId,
+          deviceId: config.deviceIds[device] ?? null,
           ...(readsWeights ? { weightFiles: own.weights?.parts ?? [] } : {}),
           signal,
         });
@@ -120,24 +134,23 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
           carry: guarded(request, own, readsWeights),
         });
         const stage: HostedStage = { head, request, worker, offer };
-        stages.set(deployment, stage);
+        stages.set(key, stage);
         config.log(`serving layers ${firstLayer}-${lastLayer} of ${request.model}`);
         void worker.process.ended.then(async (ended) => {
-          if (stages.get(deployment) !== stage) return;
+          if (stages.get(key) !== stage) return;
           await end(stage);
-          config.onEnded(head, deployment, epoch, `rpc-server ${describeEnd(ended)}`);
+          config.onEnded(head, request, `rpc-server ${describeEnd(ended)}`);
         });
         return { ticket: offer.ticket, held: own.held };
       } finally {
-        starting.delete(deployment);
+        starting.delete(key);
       }
     },
     async stop(deployment, epoch) {
-      const stage = stages.get(deployment);
-      if (stage === undefined || stage.request.epoch !== epoch) return false;
-      await end(stage);
-      config.log(`stopped layers ${stage.request.firstLayer}-${stage.request.lastLayer} of ${stage.request.model}`);
-      return true;
+      const own = [...stages.values()].filter(({ request }) => request.deployment === deployment && request.epoch === epoch);
+      await Promise.all(own.map(end));
+      for (const { request } of own) config.log(`stopped layers ${request.firstLayer}-${request.lastLayer} of ${request.model}`);
+      return own.length > 0;
     },
     async stopWhere(orphaned) {
       const over = [...stages.values()].filter((stage) =>
@@ -154,6 +167,7 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
         head,
         deployment: request.deployment,
         epoch: request.epoch,
+        device: request.device,
         memoryBytes: request.memoryBytes,
       }));
     },
@@ -162,3 +176,5 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
     },
   };
 }
+
+const keyOf = ({ deployment, device }: WorkerStartRequest): string => `${deployment}/${device}`;

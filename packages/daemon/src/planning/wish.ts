@@ -1,7 +1,7 @@
 import { ClusterdError, type ModelProfile, type NodeId } from "@clusterd/wire";
 import type { LoadBody } from "@clusterd/gateway";
 import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
-import { displayNames, findNode } from "../state/names.ts";
+import { findPlace, placeNames } from "../state/names.ts";
 
 /** Requests a deployment answers at once, unless told otherwise. */
 export const DEFAULT_SLOTS = 1;
@@ -9,10 +9,10 @@ export const DEFAULT_SLOTS = 1;
 /** What a load or plan request asks for, its nodes looked up. Throws `not_found` naming the nodes there are. */
 export function wishOf(state: DaemonState, body: LoadBody, draft: ModelProfile | null): PlanWish {
   const idOf = (name: string): NodeId => {
-    const id = findNode(state, name);
+    const id = findPlace(state, name);
     if (id !== null) return id;
     throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)} in the cluster.`, {
-      next: `Nodes: ${[...displayNames(state).values()].join(", ")}.`,
+      next: `Nodes: ${[...placeNames(state).values()].join(", ")}.`,
     });
   };
   return {

@@ -1,4 +1,4 @@
-import type { DeploymentId, NodeId } from "@clusterd/wire";
+import { placeOf, type DeploymentId, type NodeId } from "@clusterd/wire";
 import type { DaemonState, HeadedDeployment } from "./daemon-state.ts";
 
 /** What is really running here. */
@@ -37,7 +37,7 @@ function nextAction(state: DaemonState, deployment: HeadedDeployment, observed: 
 /** The first node of a deployment's stages that is not there any more, or null. */
 export function stageLost(state: DaemonState, deployment: HeadedDeployment): NodeId | null {
   for (const stage of deployment.placement.stages) {
-    const node = stage.node as NodeId;
+    const { node } = placeOf(stage.node as NodeId);
     if (node === state.self) continue;
     const other = state.others.get(node);
     if (other === undefined || other.state === "left") return node;

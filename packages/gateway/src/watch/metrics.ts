@@ -1,4 +1,4 @@
-import type { ClusterState } from "@clusterd/wire";
+import { placeOf, placeText, type ClusterState, type NodeId } from "@clusterd/wire";
 import type { TokenCounts } from "../relay/token-counts.ts";
 import type { Outcome } from "./request-record.ts";
 
@@ -20,9 +20,13 @@ function countBy<Item>(items: readonly Item[], key: (item: Item) => string): rea
 /** What each remote stage's decode steps take. */
 function stageFamilies(state: ClusterState): readonly string[] {
   const names = new Map(state.nodes.map(({ id, name }) => [id, name]));
+  const nameOf = (place: NodeId): string => {
+    const { node, device } = placeOf(place);
+    return placeText({ node: names.get(node) ?? node, device });
+  };
   const stages = state.deployments.flatMap(({ model, stages }) =>
     stages.flatMap(({ node, firstLayer, lastLayer, timing }) => {
-      const labels = { model, node: names.get(node) ?? node, layers: `${firstLayer}-${lastLayer}` };
+      const labels = { model, node: nameOf(node), layers: `${firstLayer}-${lastLayer}` };
       return timing === null ? [] : [{ labels, timing }];
     }),
   );
