@@ -35,6 +35,8 @@ export const HALF_LIFE_TOKENS = 1024;
 export const DRAFTED_MIN = 64;
 /** Tokens that came plainly before their time is taken for the plain one. */
 export const PLAIN_TOKENS_MIN = 32;
+/** Below this nothing was measured. */
+const SECONDS_MIN = 1e-6;
 /** Guessed tokens after which the plain time is measured, where no plain token has come by itself. */
 export const BASELINE_DRAFTED = 256;
 /** Off below this gain, on again from that one: between them, what is stays. */
@@ -68,7 +70,7 @@ export function acceptanceOf({ drafting }: SpeculationMemory): number | null {
  * plain ones (after Leviathan et al. 2023, with the acceptance as it is measured instead of a model of it).
  */
 export function speculationGain({ drafting, plain }: SpeculationMemory, costs: SpeculationCosts): number {
-  if (plain.tokens >= PLAIN_TOKENS_MIN && plain.seconds > 0 && drafting.seconds > 0)
+  if (plain.tokens >= PLAIN_TOKENS_MIN && plain.seconds > SECONDS_MIN && drafting.seconds > SECONDS_MIN)
     return plain.seconds / plain.tokens / (drafting.seconds / drafting.tokens);
   const steps = Math.max(1, drafting.tokens - drafting.accepted);
   return drafting.tokens / steps / (1 + (drafting.drafted / steps) * (costs.draft + costs.verify));
