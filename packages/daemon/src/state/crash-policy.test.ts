@@ -29,6 +29,12 @@ test("too many within the window, and it is given up with a sentence; what is lo
   expect(crash([...times.slice(0, -1), CRASH_WINDOW_MS + 1000])).toMatchObject({ phase: "recovering" });
 });
 
+test("an engine that ends by itself for the third time is given up", () => {
+  const failure = { code: "engine_crashed", message: "llama-server was killed by SIGABRT" } as const;
+  expect(crash([1000, 2000], failure).phase).toBe("recovering");
+  expect(crash([1000, 2000, 3000], failure)).toMatchObject({ phase: "failed", failure: { code: "engine_crashed" } });
+});
+
 test("a broken model is not tried again", () => {
   const failure = { code: "model_broken", message: "Layer 11 is nowhere." } as const;
   expect(crash([1000], failure)).toMatchObject({ phase: "failed", failure });
