@@ -1,4 +1,5 @@
-// What a tunnel costs: decode-like round trips and bulk over loopback, against plain TCP and plain TLS, interleaved in one run.
+// What a tunnel costs: decode-like round trips and bulk over loopback, encrypted and over a link declared private, against plain TCP and
+// plain TLS, interleaved in one run.
 // Usage: node scripts/bench/tunnel.ts [--rounds N] [--json]
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,6 +11,7 @@ import { parseArgs } from "node:util";
 import { loadCertificate } from "../../packages/mesh/src/data-plane/certificate.ts";
 import { startBenchProcess } from "./bench-process.ts";
 import { describeMachine, median } from "./machine.ts";
+import { processCpuMs } from "./process-cpu.ts";
 import { BULK, BULK_BYTES, DOWN_BYTES, ROUND_TRIPS, UP_BYTES } from "./tunnel-target-process.ts";
 
 const { values } = parseArgs({
@@ -19,8 +21,8 @@ const ROUNDS = Number(values.rounds);
 const TRIPS_PER_ROUND = 400;
 const BULKS_PER_ROUND = 2;
 
-type Way = "tcp" | "tls" | "tunnel";
-const WAYS: readonly Way[] = ["tcp", "tls", "tunnel"];
+type Way = "tcp" | "tls" | "tunnel" | "private link";
+const WAYS: readonly Way[] = ["tcp", "tls", "tunnel", "private link"];
 
 await using stack = new AsyncDisposableStack();
 const folder = await mkdtemp(join(tmpdir(), "clusterd-bench-"));
@@ -30,21 +32,36 @@ const certificate = await loadCertificate(join(folder, "certificate.pem"));
 const target = stack.use(await startBenchProcess(new URL("tunnel-target-process.ts", import.meta.url)));
 const ports = await target.ask<{ tcp: number; tls: number }>({ key: certificate.keyPem, cert: certificate.certificatePem });
 const planeScript = new URL("data-plane-process.ts", import.meta.url);
-const [head, worker] = [stack.use(await startBenchProcess(planeScript)), stack.use(await startBenchProcess(planeScript))];
-const headAt = await head.ask<{ port: number; fingerprint: string }>({ type: "start" });
-const workerAt = await worker.ask<{ port: number; fingerprint: string }>({ type: "start" });
-const { ticket } = await worker.ask<{ ticket: Uint8Array }>({
-  type: "offer",
-  peerFingerprint: headAt.fingerprint,
-  port: ports.tcp,
-});
-const tunnel = await head.ask<{ port: number }>({ type: "listen", ...workerAt, ticket });
+
+/** Two daemons' data planes and the loopback port through both of them. */
+interface Tunnelled {
+  readonly port: number;
+  readonly pids: readonly number[];
+}
+
+async function startTunnel(trustedLinks: readonly string[]): Promise<Tunnelled> {
+  const [head, worker] = [stack.use(await startBenchProcess(planeScript)), stack.use(await startBenchProcess(planeScript))];
+  const headAt = await head.ask<{ port: number; fingerprint: string }>({ type: "start", trustedLinks });
+  const workerAt = await worker.ask<{ port: number; fingerprint: string }>({ type: "start", trustedLinks });
+  const offer = { type: "offer", peerFingerprint: headAt.fingerprint, port: ports.tcp };
+  const { ticket } = await worker.ask<{ ticket: Uint8Array }>(offer);
+  const { port } = await head.ask<{ port: number }>({ type: "listen", ...workerAt, ticket });
+  return { port, pids: [head.pid, worker.pid] };
+}
+
+const tunnels: Readonly<Partial<Record<Way, Tunnelled>>> = {
+  tunnel: await startTunnel([]),
+  "private link": await startTunnel(["127.0.0.0/8"]),
+};
+const pidsOf = (way: Way): readonly number[] => tunnels[way]?.pids ?? [target.pid];
+/** Whose processor time it is. */
+const processesOf = (way: Way): string => (tunnels[way] === undefined ? "target" : "head's, worker's daemon");
 
 async function open(way: Way): Promise<Socket> {
   const socket =
     way === "tls"
       ? connectTls({ host: "127.0.0.1", port: ports.tls, rejectUnauthorized: false })
-      : connect(way === "tcp" ? ports.tcp : tunnel.port, "127.0.0.1");
+      : connect(tunnels[way]?.port ?? ports.tcp, "127.0.0.1");
   await once(socket, way === "tls" ? "secureConnect" : "connect");
   socket.setNoDelay(true);
   return socket;
@@ -81,20 +98,39 @@ async function measureTrips(socket: Socket): Promise<number> {
   return median(times);
 }
 
-/** Megabytes (10^6) per second. */
-async function measureBulk(socket: Socket): Promise<number> {
+/** Megabytes (10^6) per second, and what each process of the way worked for one. */
+async function measureBulk(way: Way, socket: Socket): Promise<{ megabytesPerSecond: number; cpuMsPerMegabyte: number[] }> {
   const piece = Buffer.alloc(1024 * 1024, 5);
+  const megabytes = (BULKS_PER_ROUND * BULK_BYTES) / 1e6;
+  const before = await cpuOf(way);
   const start = performance.now();
   for (let left = BULKS_PER_ROUND * BULK_BYTES; left > 0; left -= piece.length) {
     if (!socket.write(piece)) await once(socket, "drain");
   }
   await readBytes(socket, BULKS_PER_ROUND);
-  return (BULKS_PER_ROUND * BULK_BYTES) / 1e6 / ((performance.now() - start) / 1e3);
+  const seconds = (performance.now() - start) / 1e3;
+  const after = await cpuOf(way);
+  return {
+    megabytesPerSecond: megabytes / seconds,
+    cpuMsPerMegabyte: after.map((ms, index) => (ms - (before[index] ?? 0)) / megabytes),
+  };
+}
+
+async function cpuOf(way: Way): Promise<number[]> {
+  return Promise.all(pidsOf(way).map(async (pid) => (await processCpuMs(pid)) ?? Number.NaN));
+}
+
+interface Measured {
+  readonly connectMs: number[];
+  readonly tripMs: number[];
+  readonly megabytesPerSecond: number[];
+  /** Of each process, round by round. */
+  readonly cpuMsPerMegabyte: number[][];
 }
 
 const results = Object.fromEntries(
-  WAYS.map((way) => [way, { connectMs: [], tripMs: [], megabytesPerSecond: [] }]),
-) as unknown as Record<Way, { connectMs: number[]; tripMs: number[]; megabytesPerSecond: number[] }>;
+  WAYS.map((way) => [way, { connectMs: [], tripMs: [], megabytesPerSecond: [], cpuMsPerMegabyte: pidsOf(way).map(() => []) }]),
+) as unknown as Record<Way, Measured>;
 const sockets = new Map<string, Socket>();
 for (const way of WAYS) {
   for (const mode of [ROUND_TRIPS, BULK]) {
@@ -108,12 +144,13 @@ for (const way of WAYS) {
 for (let round = 0; round <= ROUNDS; round += 1) {
   for (const way of WAYS) {
     const tripMs = await measureTrips(sockets.get(`${way} ${ROUND_TRIPS}`) as Socket);
-    const megabytesPerSecond = await measureBulk(sockets.get(`${way} ${BULK}`) as Socket);
+    const { megabytesPerSecond, cpuMsPerMegabyte } = await measureBulk(way, sockets.get(`${way} ${BULK}`) as Socket);
     const connectMs = await measureConnect(way);
     if (round === 0) continue;
     results[way].tripMs.push(tripMs);
     results[way].megabytesPerSecond.push(megabytesPerSecond);
     results[way].connectMs.push(connectMs);
+    cpuMsPerMegabyte.forEach((ms, index) => results[way].cpuMsPerMegabyte[index]?.push(ms));
   }
 }
 
@@ -122,19 +159,21 @@ const rows = WAYS.map((way) => ({
   tripMs: median(results[way].tripMs),
   megabytesPerSecond: median(results[way].megabytesPerSecond),
   connectMs: median(results[way].connectMs),
+  processes: processesOf(way),
+  cpuMsPerMegabyte: results[way].cpuMsPerMegabyte.map((list) => Number(median(list).toFixed(2))),
 }));
 const [plain] = rows;
 if (values.json)
   console.log(JSON.stringify({ machine: describeMachine(), rounds: ROUNDS, upBytes: UP_BYTES, downBytes: DOWN_BYTES, rows }));
 else {
   console.log(`Machine: ${describeMachine()}. Medians of ${ROUNDS} rounds, the ways taking turns.\n`);
-  console.log("| way | round trip, 9 KiB up, 4 KiB down | × | bulk | × | connect and first answer |");
-  console.log("| --- | --- | --- | --- | --- | --- |");
+  console.log("| way | round trip, 9 KiB up, 4 KiB down | × | bulk | × | connect and first answer | CPU ms per MB |");
+  console.log("| --- | --- | --- | --- | --- | --- | --- |");
   for (const row of rows) {
     const trips = (row.tripMs / (plain?.tripMs ?? 1)).toFixed(2);
     const bulk = (row.megabytesPerSecond / (plain?.megabytesPerSecond ?? 1)).toFixed(2);
     console.log(
-      `| ${row.way} | ${row.tripMs.toFixed(3)} ms | ${trips} | ${row.megabytesPerSecond.toFixed(0)} MB/s | ${bulk} | ${row.connectMs.toFixed(1)} ms |`,
+      `| ${row.way} | ${row.tripMs.toFixed(3)} ms | ${trips} | ${row.megabytesPerSecond.toFixed(0)} MB/s | ${bulk} | ${row.connectMs.toFixed(1)} ms | ${row.processes}: ${row.cpuMsPerMegabyte.map((ms) => ms.toFixed(2)).join(", ")} |`,
     );
   }
 }
