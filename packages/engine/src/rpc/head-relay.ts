@@ -141,6 +141,7 @@ export function createHeadRelay({ load, meter, hiddenBytes, onHeard }: HeadRelay
   }
 
   return {
+    copiesWhatItKeeps: true,
     begin(given) {
       wires = given;
       begun = true;

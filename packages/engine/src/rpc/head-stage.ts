@@ -48,6 +48,7 @@ export function createHeadStage(options: HeadStageOptions): HeadStage {
         onHeard: (progress) => watch.heard(progress),
       });
       return {
+        copiesWhatItKeeps: true,
         begin(wires) {
           relay.begin(wires);
           connections.add(relay);

@@ -15,6 +15,8 @@ export interface RelayWires {
  * throws ends the connection; while a promise of it is open, that direction must wait.
  */
 export interface RelayEnd {
+  /** What is kept of a chunk beyond its turn is a copy. */
+  readonly copiesWhatItKeeps: true;
   begin(wires: RelayWires): void;
   fromLocal(chunk: Buffer): Promise<void> | void;
   fromRemote(chunk: Buffer): Promise<void> | void;

@@ -222,6 +222,7 @@ export function createWorkerRelay({ memoryBytes, weights, readsWeights }: Worker
   }
 
   return {
+    copiesWhatItKeeps: true,
     begin(given) {
       wires = given;
     },
