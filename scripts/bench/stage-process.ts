@@ -13,7 +13,7 @@ import { loadCertificate } from "../../packages/mesh/src/data-plane/certificate.
 import { startDataPlane, type DataPlane } from "../../packages/mesh/src/data-plane/data-plane.ts";
 import { joinSockets, type Traffic } from "../../packages/mesh/src/data-plane/join-sockets.ts";
 import { parseTrustedLink } from "../../packages/mesh/src/data-plane/trusted-link.ts";
-import type { StageTiming } from "../../packages/wire/src/index.ts";
+import type { StageMeter } from "../../packages/engine/src/rpc/stage-meter.ts";
 import { answerParent } from "./bench-process.ts";
 import { startProfile, type SelfTime } from "./self-times.ts";
 
@@ -45,7 +45,7 @@ export type StageMessage =
 
 /** One stage as the head's end saw it. */
 export interface StageFigures {
-  readonly timing: StageTiming | null;
+  readonly timing: StageMeter["timing"];
   readonly spans: readonly WorkSpan[];
   readonly load: StageLoadSummary;
   /** Bytes between the two daemons, without TLS's own. */

@@ -151,7 +151,7 @@ function deploymentCard(
 function timingText(timing: StageView["timing"]): string {
   if (timing === null) return "—";
   const [compute, wire, idle] = [timing.computeMs, timing.wireMs, timing.idleMs].map(({ p50 }) => p50.toFixed(1));
-  return `${compute} · ${wire} · ${idle} ms`;
+  return `${compute} · ${wire} · ${idle} ms${timing.encrypted ? "" : ", not encrypted"}`;
 }
 
 /** `pc`, or `pc#1` for its second accelerator. */

@@ -46,6 +46,8 @@ export interface StageTiming {
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly tokensPerSecond: number;
+  /** False only over a link that both ends declare private. */
+  readonly encrypted: boolean;
 }
 
 /** One stage of a running pipeline. Bytes, milliseconds; `progress` from 0 to 1. `null`: not measured yet. */

@@ -52,6 +52,7 @@ const timing = record({
   bytesUp: amount,
   bytesDown: amount,
   tokensPerSecond: amount,
+  encrypted: flag,
 });
 
 const stage = record({

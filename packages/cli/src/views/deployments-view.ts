@@ -54,7 +54,7 @@ function speculationLines({ type, draft, acceptance, active }: DeploymentView["s
 function timingText(timing: DeploymentView["stages"][number]["timing"]): string {
   if (timing === null) return "";
   const { computeMs, wireMs, idleMs } = timing;
-  return `${milliseconds(computeMs.p50)} work, ${milliseconds(wireMs.p50)} wire, ${milliseconds(idleMs.p50)} idle`;
+  return `${milliseconds(computeMs.p50)} work, ${milliseconds(wireMs.p50)} wire, ${milliseconds(idleMs.p50)} idle${timing.encrypted ? "" : ", not encrypted"}`;
 }
 
 /** All deployments, a blank line between two. */

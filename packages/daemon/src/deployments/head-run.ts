@@ -118,8 +118,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
       apiKey: head.apiKey,
       epoch: deployment.epoch,
       tokensPerSecond: measured,
-      stageTimings: () =>
-        placement.stages.map((stage) => opened.find(({ node }) => node === stage.node)?.relay.meter.timing ?? null),
+      stageTimings: () => placement.stages.map((stage) => timingOf(opened.find(({ node }) => node === stage.node))),
       broken,
       async [Symbol.asyncDispose]() {
         ending.wanted = true;
@@ -137,6 +136,11 @@ function headSpeculation({ deployment, draftPath }: HeadRunConfig): HeadSpeculat
   if (type !== "draft") return { type };
   if (draftPath === null) throw new ClusterdError("failed", "The plan speculates with a draft model that it does not name.");
   return { type, modelPath: draftPath };
+}
+
+function timingOf(stage: OpenStage | undefined): StageTiming | null {
+  const timing = stage?.relay.meter.timing ?? null;
+  return timing === null ? null : { ...timing, encrypted: stage?.tunnel.encrypted !== false };
 }
 
 function layerCount(stage: PlanStage): number {

@@ -20,7 +20,7 @@ function stage(computeMs: number, steps = 100, node = SELF): Pick<StageView, "no
   return {
     node,
     activeBytes: 100e6,
-    timing: { steps, computeMs: same, wireMs: same, idleMs: same, bytesUp: 1, bytesDown: 1, tokensPerSecond: 1 },
+    timing: { steps, computeMs: same, wireMs: same, idleMs: same, bytesUp: 1, bytesDown: 1, tokensPerSecond: 1, encrypted: true },
   };
 }
 

@@ -40,7 +40,7 @@ export interface StageMeter {
   answered(nowMs: number, workMs: number, bytes: number): void;
   /** The graph that is being waited for. */
   readonly open: { readonly sinceMs: number; readonly tokens: number } | null;
-  readonly timing: StageTiming | null;
+  readonly timing: Omit<StageTiming, "encrypted"> | null;
   /** Milliseconds of a decode step from graph to result: the 95th percentile, once there were a few. */
   readonly stepMs: number | null;
   readonly spans: readonly WorkSpan[];
