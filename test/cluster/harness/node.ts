@@ -10,6 +10,7 @@ import type { Host } from "./hosts.ts";
 const MAIN = resolve(import.meta.dirname, "../../../packages/cli/src/main.ts");
 const EVENT_MS_MAX = 60_000;
 const POLL_MS = 100;
+const OUTPUT_BYTES_MAX: number = 16 * 1024 * 1024;
 
 export interface Ran {
   readonly status: number;
@@ -33,6 +34,8 @@ export interface TestNode extends AsyncDisposable {
   until(wanted: (state: ClusterState) => boolean, what: string): Promise<ClusterState>;
   /** One POST to its API from its own host; the body as text. */
   post(path: string, body: unknown): Promise<string>;
+  /** The state by HTTP: a command's start costs half a second of a core, which counts where there are many. */
+  peek(): Promise<ClusterState>;
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
 
@@ -40,7 +43,7 @@ export interface TestNode extends AsyncDisposable {
 export function cli(host: Host, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
   const [command, words] = host.wrap(process.execPath, [MAIN, ...args]);
   return new Promise((done) => {
-    execFile(command, [...words], { env: { ...process.env, ...env }, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) =>
+    execFile(command, [...words], { env: { ...process.env, ...env }, maxBuffer: OUTPUT_BYTES_MAX }, (error, stdout, stderr) =>
       done({ status: error === null ? 0 : typeof error.code === "number" ? error.code : 1, stdout, stderr }),
     );
   });
@@ -84,6 +87,11 @@ export async function startNode(
     if (ran.status !== 0) throw new Error(`status on ${host.name}: ${ran.stderr}`);
     return JSON.parse(ran.stdout) as ClusterState;
   };
+  const curl = async (path: string, ...args: readonly string[]): Promise<string> => {
+    const api = String((await node.event("ready"))["api"]);
+    const [command, words] = host.wrap("curl", ["-s", ...args, `${api}${path}`]);
+    return new Promise((done) => execFile(command, [...words], { maxBuffer: OUTPUT_BYTES_MAX }, (_, stdout) => done(stdout)));
+  };
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill(signal);
@@ -124,18 +132,8 @@ export async function startNode(
         await new Promise((done) => setTimeout(done, POLL_MS));
       }
     },
-    async post(path, body) {
-      const record = (await node.event("ready"))["api"];
-      const [curl, words] = host.wrap("curl", [
-        "-sN",
-        "-H",
-        "content-type: application/json",
-        "-d",
-        JSON.stringify(body),
-        `${String(record)}${path}`,
-      ]);
-      return new Promise((done) => execFile(curl, [...words], { maxBuffer: 16 * 1024 * 1024 }, (_error, stdout) => done(stdout)));
-    },
+    post: (path, body) => curl(path, "-N", "-H", "content-type: application/json", "-d", JSON.stringify(body)),
+    peek: async () => JSON.parse(await curl("/cluster/v1/state")) as ClusterState,
     end,
     async [Symbol.asyncDispose]() {
       const kill = setTimeout(() => child.kill("SIGKILL"), 15_000);

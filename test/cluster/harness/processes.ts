@@ -32,3 +32,12 @@ export function enginesOf(daemon: number): readonly Process[] {
 export function isAlive(pid: number): boolean {
   return processes().some((each) => each.pid === pid);
 }
+
+/** Open descriptors and resident memory of a process. */
+export function usageOf(pid: number): { readonly descriptors: number; readonly residentBytes: number } {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return {
+    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+    residentBytes: Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) * 1024,
+  };
+}
