@@ -139,7 +139,8 @@ const engine = await ensureEngine();
 if (!values.json) {
   console.log(`Machine: ${describeMachine()}, llama.cpp ${engine.llamaCpp}.`);
   console.log(`Equal stages, one thread per process, ${TOKENS} tokens per turn, medians of ${ROUNDS} turns.\n`);
-  const titles = "model | workers | way | tokens/s | ratio | with cores to spare | round trip, ms | wire ms/token | CPU ms per token";
+  const titles =
+    "model | workers | way | tokens/s | ratio | with cores to spare | round trip, ms | wire ms/token | CPU ms per token";
   console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
 }
 for (const model of values.model) {

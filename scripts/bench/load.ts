@@ -100,8 +100,11 @@ const engine = await ensureEngine();
 if (!values.json) {
   const { size } = await stat(values.model);
   console.log(`Machine: ${describeMachine()}, llama.cpp ${engine.llamaCpp}.`);
-  console.log(`${basename(values.model)}, ${(size / 1e6).toFixed(0)} MB, ${WORKERS} workers with equal shares, medians of ${ROUNDS} loads each.\n`);
-  const titles = "way | load, ms | ÷ alone | with rpc-servers, digests, tunnels, ms | ÷ alone | bytes up | bytes down | CPU ms, all processes";
+  console.log(
+    `${basename(values.model)}, ${(size / 1e6).toFixed(0)} MB, ${WORKERS} workers with equal shares, medians of ${ROUNDS} loads each.\n`,
+  );
+  const titles =
+    "way | load, ms | ÷ alone | with rpc-servers, digests, tunnels, ms | ÷ alone | bytes up | bytes down | CPU ms, all processes";
   console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
 }
 await measure(engine, values.model);

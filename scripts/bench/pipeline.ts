@@ -124,7 +124,8 @@ export async function tunnelTo(
 }
 
 async function closeAll({ head, workers }: Daemons): Promise<void> {
-  for (const daemon of [head, ...workers.map(({ process }) => process)]) await daemon.ask({ type: "close" } satisfies StageMessage);
+  for (const daemon of [head, ...workers.map(({ process }) => process)])
+    await daemon.ask({ type: "close" } satisfies StageMessage);
 }
 
 async function startHeadProcess(
@@ -173,7 +174,8 @@ export async function complete({ port }: Pipeline, prompt: string | readonly num
   });
   if (!response.ok) throw new Error(`llama-server answered ${response.status}: ${await response.text()}`);
   const { timings } = (await response.json()) as { timings: Timings };
-  if (tokens > 0 && timings.predicted_n !== tokens) throw new Error(`${timings.predicted_n} tokens came, ${tokens} were asked for.`);
+  if (tokens > 0 && timings.predicted_n !== tokens)
+    throw new Error(`${timings.predicted_n} tokens came, ${tokens} were asked for.`);
   return timings;
 }
 

@@ -52,7 +52,9 @@ async function turn(pipeline: Pipeline): Promise<Turn> {
 function tellSpans(stages: readonly (readonly WorkSpan[])[]): void {
   const start = Math.min(...stages.flat().map(({ beginMs }) => beginMs));
   for (const [index, spans] of stages.entries()) {
-    const told = spans.map(({ beginMs, endMs, tokens }) => `${(beginMs - start).toFixed(0)}-${(endMs - start).toFixed(0)}(${tokens})`);
+    const told = spans.map(
+      ({ beginMs, endMs, tokens }) => `${(beginMs - start).toFixed(0)}-${(endMs - start).toFixed(0)}(${tokens})`,
+    );
     console.error(`stage ${index + 1}: ${told.join(" ")}`);
   }
 }
@@ -81,10 +83,22 @@ function report(model: string, workers: number, ubatch: number, turns: readonly 
   const result = {
     ...{ model, workers, ubatch, ubatches: count },
     promptTokensPerSecond: round(TOKENS / (middle(({ promptMs }) => promptMs) / 1e3), 1),
-    workMs: round(middle(({ workMs }) => workMs), 0),
-    unionMs: round(middle(({ unionMs }) => unionMs), 0),
-    atOnce: round(middle(({ severalMs, unionMs }) => severalMs / unionMs), 2),
-    speedup: round(middle(({ workMs, unionMs }) => workMs / unionMs), 2),
+    workMs: round(
+      middle(({ workMs }) => workMs),
+      0,
+    ),
+    unionMs: round(
+      middle(({ unionMs }) => unionMs),
+      0,
+    ),
+    atOnce: round(
+      middle(({ severalMs, unionMs }) => severalMs / unionMs),
+      2,
+    ),
+    speedup: round(
+      middle(({ workMs, unionMs }) => workMs / unionMs),
+      2,
+    ),
     fullPipeline: round((workers * count) / (count + workers - 1), 2),
     blockingCopies: round((workers * count) / (count * (workers - 1) + 1), 2),
   };

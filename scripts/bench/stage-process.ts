@@ -113,7 +113,10 @@ async function offer(
   return made.ticket;
 }
 
-async function listen(at: DataPlane, { port, fingerprint, ticket, stage }: Extract<StageMessage, { type: "listen" }>): Promise<number> {
+async function listen(
+  at: DataPlane,
+  { port, fingerprint, ticket, stage }: Extract<StageMessage, { type: "listen" }>,
+): Promise<number> {
   const { file, table, digests } = await openModel(stage);
   const groups = groupsOf(stage);
   const known = stage.localWeights ? await digests.of(groups, AbortSignal.timeout(120_000)) : groups.map(() => "unknown");
@@ -159,12 +162,10 @@ answerParent(async (asked) => {
     case "listen":
       return listen(plane, message);
     case "stages":
-      return stages.map(
-        ({ relay: { meter, load }, traffic }): StageFigures => ({
-          ...{ timing: meter.timing, spans: meter.spans },
-          ...{ load: load.summary, traffic },
-        }),
-      );
+      return stages.map(({ relay: { meter, load }, traffic }): StageFigures => ({
+        ...{ timing: meter.timing, spans: meter.spans },
+        ...{ load: load.summary, traffic },
+      }));
     case "close":
       await opened.disposeAsync();
       opened = new AsyncDisposableStack();
