@@ -15,6 +15,7 @@ import {
 } from "@clusterd/wire";
 import type { Failure, HeadedDeployment } from "../state/daemon-state.ts";
 import { firstToken } from "./first-token.ts";
+import { isHealthy, watchHead } from "./head-watch.ts";
 import type { ModelWeights } from "./model-weights.ts";
 import { openStage, tellLoad, type OpenStage } from "./open-stage.ts";
 
@@ -110,9 +111,10 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
     );
     const measured = await firstToken({ port: head.port, apiKey: head.apiKey }, signal);
     for (const stage of opened) tellLoad(config, stage);
+    const stuck = whenStuck(config, head, stack);
     const kept = stack.move();
     const ending = { wanted: false };
-    const broken = whenBroken(head, losses, () => lost, ending);
+    const broken = Promise.race([whenBroken(head, losses, () => lost, ending), stuck]);
     return {
       port: head.port,
       apiKey: head.apiKey,
@@ -156,6 +158,16 @@ function reportProgress(config: HeadRunConfig, fraction: number): void {
     const share = total === 0 ? 1 : stage.weightBytes / total;
     config.onProgress(index, share === 0 ? fraction : Math.min(1, Math.max(0, (fraction - before) / share)));
     before += share;
+  });
+}
+
+/** Settles once the head's engine is found to hang; looked for until the stack is disposed of. */
+function whenStuck(config: HeadRunConfig, head: Head, stack: AsyncDisposableStack): Promise<Failure> {
+  const where = config.nameOf(config.deployment.placement.head as NodeId);
+  return new Promise((resolve) => {
+    const onStuck = (reason: string): void =>
+      resolve({ code: "engine_stalled", message: `The head's llama-server on ${where} is stuck: ${reason}` });
+    stack.use(watchHead({ ask: (signal) => isHealthy(head.port, signal), onStuck }));
   });
 }
 
