@@ -38,7 +38,7 @@ async function signalled(signal: NodeJS.Signals): Promise<StreamEnd> {
 
 test("a head's engine that is killed", async () => {
   const { error } = await signalled("SIGKILL");
-  expect(error).toMatchObject({ code: "engine_crashed", message: expect.stringContaining("llama-server") });
+  expect(error).toMatchObject({ code: "engine_crashed", message: expect.stringContaining("The head on a: llama-server") });
 });
 
 test("a head's engine that hangs is told from a busy one, and replaced", async () => {

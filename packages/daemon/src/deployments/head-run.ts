@@ -114,7 +114,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
     const stuck = whenStuck(config, head, stack);
     const kept = stack.move();
     const ending = { wanted: false };
-    const broken = Promise.race([whenBroken(head, losses, () => lost, ending), stuck]);
+    const broken = Promise.race([whenBroken(config, head, losses, () => lost, ending), stuck]);
     return {
       port: head.port,
       apiKey: head.apiKey,
@@ -171,15 +171,22 @@ function whenStuck(config: HeadRunConfig, head: Head, stack: AsyncDisposableStac
   });
 }
 
-function whenBroken(head: Head, losses: StageLosses, lost: () => Failure | null, ending: { wanted: boolean }): Promise<Failure> {
+function whenBroken(
+  config: HeadRunConfig,
+  head: Head,
+  losses: StageLosses,
+  lost: () => Failure | null,
+  ending: { wanted: boolean },
+): Promise<Failure> {
   return new Promise((resolve) => {
     void losses.first.then((failure) => {
       if (!ending.wanted) resolve(failure);
     });
     void head.ended.then(async (error) => {
       if (ending.wanted || error === null) return;
-      const failure = await causeOf(error, lost);
-      resolve({ code: failure.code, message: failure.message });
+      const { code, message } = await causeOf(error, lost);
+      const where = `The head on ${config.nameOf(config.deployment.placement.head as NodeId)}: `;
+      resolve({ code, message: lost() === null ? `${where}${message}` : message });
     });
   });
 }
