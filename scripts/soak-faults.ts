@@ -23,7 +23,7 @@ const TIMES = Number(values.times);
 const SEED = Number(values.seed);
 const BODY = { objective: "spread", head: "a" } as const;
 /** Faults before what the daemons hold is first looked at: code is loaded, connections and buffers are there. */
-const WARM_UP = 8;
+const WARM_UP = 9;
 const TOKENS_BEFORE_MAX = 150;
 const TOKENS = 300;
 /** The longest limit is 30 s: a stream that has not ended long after it hangs. */
@@ -60,7 +60,8 @@ async function once(cluster: Cluster, fault: Fault, random: () => number, golden
   const end = await Promise.race([stream.end, pause(HANG_MS).then(() => null)]);
   undo();
   const endMs = (end?.endedMs ?? performance.now()) - brokenMs;
-  const where = fault.on === "head" ? "" : `on ${node.host.name} (layers ${stage?.firstLayer}-${stage?.lastLayer})`;
+  const layers = fault.on === "head" ? "" : ` (layers ${stage?.firstLayer}-${stage?.lastLayer})`;
+  const where = `on ${node.host.name}${layers}`;
   const wrong = end === null ? ["the stream hung"] : faultsOf(end, fault, where, golden);
   const goneMs = performance.now();
   // What went on must be the same deployment; what broke, the next one.

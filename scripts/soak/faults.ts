@@ -69,6 +69,16 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: "llama-server stopped",
+    on: "head",
+    needsLink: false,
+    codes: ["engine_stalled"],
+    inject(node) {
+      signalEngine(node, "SIGSTOP");
+      return nothing;
+    },
+  },
+  {
     name: "worker's daemon stopped",
     on: "worker",
     needsLink: false,
