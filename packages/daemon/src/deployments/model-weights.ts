@@ -27,6 +27,12 @@ export interface HeldWeights {
   readonly unchecked: boolean;
 }
 
+interface OpenModel {
+  readonly file: ModelFile;
+  readonly table: WeightTable;
+  readonly digests: WeightDigests;
+}
+
 /** The groups of a stage: its layers, and what follows the last one. */
 export function groupsOf(stage: { readonly firstLayer: number; readonly lastLayer: number }): readonly WeightGroup[] {
   const layers = Array.from({ length: stage.lastLayer - stage.firstLayer + 1 }, (_, index) => stage.firstLayer + index);
@@ -34,18 +40,32 @@ export function groupsOf(stage: { readonly firstLayer: number; readonly lastLaye
 }
 
 export function createModelWeights(catalog: Catalog, cacheDir: string): ModelWeights {
-  /** Of the file as it was when its table was read: another file has another content id. */
-  const opened = new Map<ContentId, { readonly file: ModelFile; readonly table: WeightTable; readonly digests: WeightDigests }>();
+  /** Of the file as it was when its table was read: another file has another content id. Stages open the same model at once. */
+  const opened = new Map<ContentId, { readonly path: string; readonly model: Promise<OpenModel> }>();
 
-  async function opening(contentId: ContentId, signal: AbortSignal): Promise<NonNullable<ReturnType<typeof opened.get>> | null> {
+  async function read(file: ModelFile): Promise<OpenModel> {
+    // For all who wait for it: none of their signals ends it, and a header is read in a moment.
+    const table = await readWeightTable(file, new AbortController().signal);
+    return { file, table, digests: createWeightDigests({ file, table, cacheDir }) };
+  }
+
+  async function opening(contentId: ContentId, signal: AbortSignal): Promise<OpenModel | null> {
     const file = catalog.byContent(contentId);
     if (file === null) return null;
-    const known = opened.get(contentId);
-    if (known !== undefined && known.file.path === file.path) return known;
-    const table = await readWeightTable(file, signal);
-    const entry = { file, table, digests: createWeightDigests({ file, table, cacheDir }) };
-    opened.set(contentId, entry);
-    return entry;
+    let known = opened.get(contentId);
+    if (known === undefined || known.path !== file.path) {
+      known = { path: file.path, model: read(file) };
+      opened.set(contentId, known);
+    }
+    try {
+      const model = await known.model;
+      signal.throwIfAborted();
+      return model;
+    } catch (error) {
+      // Read again next time, where it was that which failed.
+      if (!signal.aborted && opened.get(contentId) === known) opened.delete(contentId);
+      throw error;
+    }
   }
 
   return {
