@@ -115,6 +115,8 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
     const kept = stack.move();
     const ending = { wanted: false };
     const broken = Promise.race([whenBroken(config, head, losses, () => lost, ending), stuck]);
+    // Asked to end, it may first wait for what will never come, and its clients with it.
+    void broken.then(() => killEngine(head));
     return {
       port: head.port,
       apiKey: head.apiKey,
@@ -169,6 +171,15 @@ function whenStuck(config: HeadRunConfig, head: Head, stack: AsyncDisposableStac
       resolve({ code: "engine_stalled", message: `The head's llama-server on ${where} is stuck: ${reason}` });
     stack.use(watchHead({ ask: (signal) => isHealthy(head.port, signal), onStuck }));
   });
+}
+
+function killEngine({ process: engine }: Head): void {
+  if (engine.state.kind === "ended") return;
+  try {
+    process.kill(engine.pid, "SIGKILL");
+  } catch {
+    // It has just ended.
+  }
 }
 
 function whenBroken(
