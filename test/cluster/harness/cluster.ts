@@ -48,7 +48,8 @@ export async function startCluster(hosts: readonly Host[], name: string): Promis
         if (loaded.status !== 0) throw new Error(`the demo model was not loaded: ${loaded.stderr}`);
         const state = await head.state();
         const nameOf = new Map(state.nodes.map((node) => [node.id, node.name]));
-        const stages = state.deployments.find(({ model }) => model === MODEL)?.stages ?? [];
+        const { epoch, stages = [] } = state.deployments.find(({ model }) => model === MODEL) ?? {};
+        if (epoch !== 1) throw new Error(`the demo model came up at start ${epoch}: ${JSON.stringify(head.events.slice(-8))}`);
         return new Map(stages.map((stage) => [nameOf.get(stage.node) ?? stage.node, stage]));
       },
       async recovered(epoch) {
