@@ -1,7 +1,7 @@
 import { copyFile, mkdtemp, open, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { readModelFile, type ModelFile } from "./read-model.ts";
 import { createWeightDigests, type GroupDigest } from "./weight-digests.ts";
 import { groupOf, namesOf, readWeightTable, type WeightGroup, type WeightTable } from "./weight-table.ts";
@@ -12,6 +12,14 @@ const { signal } = new AbortController();
 
 let folder = "";
 let path = "";
+/** The original's: a copy has its tensors at the same places. */
+let profile: ModelFile["profile"];
+let table: WeightTable;
+beforeAll(async () => {
+  const original = await readModelFile(DEMO, { signal });
+  profile = original.profile;
+  table = await readWeightTable(original, signal);
+});
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "clusterd-digests-"));
   path = join(folder, "copy.gguf");
@@ -19,29 +27,24 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-async function opened(): Promise<{ readonly file: ModelFile; readonly table: WeightTable }> {
-  const file = await readModelFile(path, { signal });
-  return { file, table: await readWeightTable(file, signal) };
+const copied = (): ModelFile => ({ profile, path, parts: [path] });
+function digests(groups: readonly WeightGroup[] = GROUPS): Promise<readonly GroupDigest[]> {
+  return createWeightDigests({ file: copied(), table, cacheDir: join(folder, "cache") }).of(groups, signal);
 }
-async function digests(groups: readonly WeightGroup[] = GROUPS): Promise<readonly GroupDigest[]> {
-  return createWeightDigests({ ...(await opened()), cacheDir: join(folder, "cache") }).of(groups, signal);
-}
-async function overwrite(name: string, bytes: Uint8Array): Promise<void> {
-  const place = (await opened()).table.get(name);
+/** Writes into a tensor, `at` bytes behind its beginning. */
+async function overwrite(name: string, bytes: Uint8Array, at = 0): Promise<void> {
   await using handle = await open(path, "r+");
-  await handle.write(bytes, 0, bytes.length, place?.position);
+  await handle.write(bytes, 0, bytes.length, (table.get(name)?.position ?? 0) + at);
 }
 
 describe("where the tensors are", () => {
-  test("adds up to what the profile says", async () => {
-    const { file, table } = await opened();
+  test("adds up to what the profile says", () => {
     const bytesOf = (names: readonly string[]): number => names.reduce((sum, name) => sum + (table.get(name)?.bytes ?? NaN), 0);
-    for (const [layer, { weightBytes }] of file.profile.layers.entries())
-      expect(bytesOf(namesOf(table, layer))).toBe(weightBytes);
+    for (const [layer, { weightBytes }] of profile.layers.entries()) expect(bytesOf(namesOf(table, layer))).toBe(weightBytes);
     const all = [...table.values()].reduce((sum, { bytes }) => sum + bytes, 0);
-    expect(all).toBeLessThan(file.profile.fileBytes);
+    expect(all).toBeLessThan(profile.fileBytes);
     expect(Math.max(...[...table.values()].map(({ position, bytes }) => position + bytes))).toBeLessThanOrEqual(
-      file.profile.fileBytes,
+      profile.fileBytes,
     );
     expect(namesOf(table, null)).toEqual(["output_norm.weight"]);
   });
@@ -58,35 +61,24 @@ describe("where the tensors are", () => {
 
 describe("digests", () => {
   test("of a copy are those of the original, layer by layer", async () => {
-    const original = await readModelFile(DEMO, { signal });
-    const table = await readWeightTable(original, signal);
-    const own = await createWeightDigests({ file: original, table, cacheDir: join(folder, "other") }).of(GROUPS, signal);
+    const file = { ...copied(), path: DEMO, parts: [DEMO] };
+    const own = await createWeightDigests({ file, table, cacheDir: join(folder, "other") }).of(GROUPS, signal);
     expect(await digests()).toEqual(own);
     expect(new Set(own).size).toBe(GROUPS.length);
   });
 
   test("of one flipped bit differ in its layer alone", async () => {
     const before = await digests();
-    const { table } = await opened();
-    const place = table.get("blk.7.ffn_down.weight");
-    await using handle = await open(path, "r+");
-    const byte = Buffer.alloc(1);
-    await handle.read(byte, 0, 1, (place?.position ?? 0) + (place?.bytes ?? 0) - 1);
-    byte[0] = (byte[0] ?? 0) ^ 1;
-    await overwriteLast("blk.7.ffn_down.weight", byte);
+    const name = "blk.7.ffn_down.weight";
+    const { position = 0, bytes = 0 } = table.get(name) ?? {};
+    const last = (await readFile(path))[position + bytes - 1] ?? 0;
+    await overwrite(name, Buffer.of(last ^ 1), bytes - 1);
     const after = await digests();
     expect(after.flatMap((digest, index) => (digest === before[index] ? [] : [index]))).toEqual([7]);
   });
 
-  async function overwriteLast(name: string, byte: Buffer): Promise<void> {
-    const place = (await opened()).table.get(name);
-    await using handle = await open(path, "r+");
-    await handle.write(byte, 0, 1, (place?.position ?? 0) + (place?.bytes ?? 0) - 1);
-  }
-
   test("of a hole are none, of half a hole they are others", async () => {
     const before = await digests();
-    const { table } = await opened();
     for (const name of namesOf(table, 3)) await overwrite(name, Buffer.alloc(table.get(name)?.bytes ?? 0));
     const half = namesOf(table, 5).at(-1) ?? "";
     await overwrite(half, Buffer.alloc(table.get(half)?.bytes ?? 0));
@@ -110,7 +102,7 @@ describe("digests", () => {
   });
 
   test("of a file that was cut meanwhile are refused", async () => {
-    const { file, table } = await opened();
+    const file = copied();
     await truncate(path, 4096);
     const cut = createWeightDigests({ file, table, cacheDir: join(folder, "cache") });
     await expect(cut.of([15], signal)).rejects.toMatchObject({ code: "model_broken" });

@@ -25,3 +25,4 @@ export type { WorkSpan } from "./rpc/stage-meter.ts";
 export type { LocalWeights, WeightPlace } from "./rpc/weight-source.ts";
 export type { WorkerRelayOptions } from "./rpc/worker-relay.ts";
 export { createWorkerRelay } from "./rpc/worker-relay.ts";
+export { draftTokensMax } from "./head/speculation-arguments.ts";

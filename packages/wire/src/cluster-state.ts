@@ -31,11 +31,13 @@ export interface Percentiles {
 
 /**
  * What the last few hundred decode steps of a remote stage took, told from the frames between head and worker. A step is one token of
- * each running stream.
+ * each running stream, and what was guessed ahead of it.
  */
 export interface StageTiming {
   /** Steps since the pipeline came up. */
   readonly steps: number;
+  /** Tokens that a step has on average: one for each running stream, and those guessed ahead. */
+  readonly tokensPerStep: number;
   /** The worker's engine at work, by its own node's clock. */
   readonly computeMs: Percentiles;
   /** From the graph's leaving the head to its result's arrival, less the work: links, encryption, waiting for either. */

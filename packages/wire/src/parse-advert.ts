@@ -46,6 +46,7 @@ const device = record({
 const percentiles = record({ p50: amount, p95: amount });
 const timing = record({
   steps: count(),
+  tokensPerStep: amount,
   computeMs: percentiles,
   wireMs: percentiles,
   idleMs: percentiles,

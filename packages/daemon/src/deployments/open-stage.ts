@@ -1,4 +1,4 @@
-import { BadFrame, createHeadStage, type HeadStage } from "@clusterd/engine";
+import { BadFrame, createHeadStage, draftTokensMax, type HeadStage } from "@clusterd/engine";
 import { joinSockets, type Tunnel } from "@clusterd/mesh";
 import {
   asClusterdError,
@@ -61,7 +61,7 @@ export async function openStage(
     createHeadStage({
       ...stageWeights(weights.table, groups, digests, held),
       hiddenBytes: placement.model.hiddenBytes,
-      decodeTokensMax: placement.slots,
+      decodeTokensMax: placement.slots * (1 + draftTokensMax(placement.speculation.type)),
       probe: () => takesConnections(reach.address, reach.dataPlane.port),
       onLost: (reason) => lose(reason, "worker_lost"),
       onStalled: (reason) => lose(reason, "engine_stalled"),

@@ -20,7 +20,17 @@ function stage(computeMs: number, steps = 100, node = SELF): Pick<StageView, "no
   return {
     node,
     activeBytes: 100e6,
-    timing: { steps, computeMs: same, wireMs: same, idleMs: same, bytesUp: 1, bytesDown: 1, tokensPerSecond: 1, encrypted: true },
+    timing: {
+      steps,
+      tokensPerStep: 1,
+      computeMs: same,
+      wireMs: same,
+      idleMs: same,
+      bytesUp: 1,
+      bytesDown: 1,
+      tokensPerSecond: 1,
+      encrypted: true,
+    },
   };
 }
 
@@ -52,6 +62,7 @@ describe("decoding shows the bandwidth", () => {
     ["there were too few", device("probe"), [stage(11, 63)]],
     ["the stage is another node's", device("probe"), [stage(11, 100, asNodeId("other"))]],
     ["it has not changed by much", device("decode", 10.4e9), [stage(11)]],
+    ["steps have several tokens", device("probe"), [{ ...stage(11), timing: { ...stage(11).timing, tokensPerStep: 2 } }]],
     ["nothing was timed", device("probe"), [{ ...stage(11), timing: null }]],
   ])("but not where %s", (_, own, stages) => {
     expect(calibratedDevice(stateWith(own, stages), 1)).toBeNull();

@@ -5,6 +5,8 @@ import { allDeployments } from "../state/view.ts";
 /** Below this a step is mostly overhead, and says little of the memory. */
 const STEP_MS_MIN = 5;
 const STEPS_MIN = 64;
+/** Steps of more tokens are bounded by arithmetic, not by memory. */
+const TOKENS_MAX = 1.1;
 /** A change below this share is noise. */
 const CHANGE_MIN = 0.05;
 
@@ -20,7 +22,12 @@ export function calibratedDevice(state: DaemonState, overheadMs: number): Device
     .flatMap(({ view }) => view.stages)
     .flatMap((stage) => {
       const { node, timing, activeBytes } = stage;
-      const good = node === state.self && timing !== null && timing.steps >= STEPS_MIN && timing.computeMs.p50 >= STEP_MS_MIN;
+      const good =
+        node === state.self &&
+        timing !== null &&
+        timing.steps >= STEPS_MIN &&
+        timing.tokensPerStep < TOKENS_MAX &&
+        timing.computeMs.p50 >= STEP_MS_MIN;
       return good ? [{ activeBytes, ms: timing.computeMs.p50 - overheadMs }] : [];
     })
     .toSorted((a, b) => b.ms - a.ms)[0];

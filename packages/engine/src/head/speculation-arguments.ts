@@ -12,6 +12,11 @@ export const NGRAM_MATCH_TOKENS = 5;
 /** Tokens guessed from a match. */
 export const NGRAM_DRAFT_TOKENS = 12;
 
+/** Tokens guessed at a time at most. */
+export function draftTokensMax(type: HeadSpeculation["type"]): number {
+  return { off: 0, ngram: NGRAM_DRAFT_TOKENS, mtp: MTP_TOKENS_MAX, draft: DRAFT_TOKENS_MAX }[type];
+}
+
 /** llama-server's flags for speculation. The cache of a draft model has the type of the model's own. */
 export function speculationArguments(speculation: HeadSpeculation, kv: KvType): readonly string[] {
   switch (speculation.type) {

@@ -100,6 +100,7 @@ export function createStageMeter(decodeTokensMax: number): StageMeter {
       const cycle = percentiles(values((step) => step.compute + step.wire + step.idle)).p50;
       return {
         steps: stepCount,
+        tokensPerStep: total / steps.length,
         computeMs: percentiles(values((step) => step.compute)),
         wireMs: percentiles(values((step) => step.wire)),
         idleMs: percentiles(values((step) => step.idle)),
