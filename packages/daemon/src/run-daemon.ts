@@ -32,11 +32,12 @@ import {
   type NodeId,
   type Placement,
 } from "@clusterd/wire";
-import { advertFacts, advertModels } from "./advert-facts.ts";
+import { advertModels } from "./advert-facts.ts";
 import { createAnswerer } from "./answer-request.ts";
 import type { DaemonOptions, RunningDaemon } from "./daemon-options.ts";
 import { startControlLoop } from "./deployments/control-loop.ts";
 import { createModelWeights } from "./deployments/model-weights.ts";
+import { createOrphanWatch } from "./deployments/orphan-watch.ts";
 import { createWorkerHost, type WorkerHost } from "./deployments/worker-host.ts";
 import { createBackend } from "./gateway/backend.ts";
 import { createEngineReach } from "./gateway/engine-reach.ts";
@@ -54,6 +55,7 @@ import { createDeployer } from "./planning/deploy.ts";
 import { newDeployment } from "./planning/headed.ts";
 import { planForCluster, withNodeIds } from "./planning/plan-cluster.ts";
 import { doesNotFit } from "./planning/refusal-text.ts";
+import { publishChanges } from "./publish-changes.ts";
 import { watchSpeed } from "./speed-watch.ts";
 import type { DaemonState } from "./state/daemon-state.ts";
 import { placeNames } from "./state/names.ts";
@@ -62,13 +64,9 @@ import { allDeployments } from "./state/view.ts";
 import { tellEvents } from "./tell-events.ts";
 import { VERSION } from "./version.ts";
 
-/** Own changes are told to members at most this often. */
-const PUBLISH_MS = 100;
 const REFRESH_MS = 10_000;
 /** Free memory is told again when it has changed by so much of the total. */
 const REFRESH_SHARE = 0.02;
-/** A stage whose head does not know it any more is ended after so long. */
-const ORPHAN_MS = 10_000;
 const WORKER_ENDED_MS_MAX = 5_000;
 
 /** Starts a node and keeps it running until its signal fires, it is disposed of, or it cannot go on. */
@@ -461,6 +459,7 @@ async function compose(
   tellStanding();
 
   stack.use(publishChanges(store, running));
+  const orphans = createOrphanWatch();
   const refresh = setInterval(() => {
     const fresh = refreshFree(store.state.own.device);
     const changed =
@@ -471,55 +470,13 @@ async function compose(
       say(`decoding shows a memory bandwidth of ${(calibrated.bandwidthBytesPerSecond / 1e9).toFixed(1)} GB/s`);
       store.dispatch({ type: "own", facts: { device: calibrated } });
     }
-    void workers.stopWhere(({ head, deployment, epoch }) => orphaned(head, deployment, epoch));
+    void workers.stopWhere((stage) => orphans.isOrphan(store.state, stage, performance.now()));
   }, REFRESH_MS);
   stack.defer(() => clearInterval(refresh));
-
-  const missedSinceMs = new Map<string, number>();
-  /** Whether a stage's head has left, or has for a while told of no such deployment and epoch. */
-  function orphaned(head: NodeId, deployment: DeploymentId, epoch: number): boolean {
-    const other = store.state.others.get(head);
-    if (other === undefined || other.state === "left") return true;
-    const known = other.advert.deployments.find((candidate) => candidate.id === deployment);
-    const key = `${deployment}/${epoch}`;
-    if (known !== undefined && known.view.epoch === epoch) {
-      missedSinceMs.delete(key);
-      return false;
-    }
-    const since = missedSinceMs.get(key) ?? performance.now();
-    missedSinceMs.set(key, since);
-    if (performance.now() - since < ORPHAN_MS) return false;
-    missedSinceMs.delete(key);
-    return true;
-  }
 }
 
 function refusalHint(why: string): string {
   if (why === "protocol") return "Bring both nodes to the same clusterd: the engine comes with it.";
   if (why === "removed") return "Ask to be let in again from a fresh home, or with a new identity.";
   return "Print the cluster's token on a member with: clusterd token";
-}
-
-/** Tells the members of every change of what this node says of itself, changes that come together at once. */
-function publishChanges(store: ReturnType<typeof createStore>, mesh: Mesh): Disposable {
-  let timer: NodeJS.Timeout | null = null;
-  let told = "";
-  const publish = (): void => {
-    timer = null;
-    const facts = advertFacts(store.state);
-    const text = JSON.stringify(facts);
-    if (text === told) return;
-    told = text;
-    mesh.publish(facts);
-  };
-  publish();
-  const unsubscribe = store.subscribe(() => {
-    timer ??= setTimeout(publish, PUBLISH_MS);
-  });
-  return {
-    [Symbol.dispose]() {
-      unsubscribe();
-      if (timer !== null) clearTimeout(timer);
-    },
-  };
 }
