@@ -98,6 +98,7 @@ async function startOver(stack: AsyncDisposableStack, stages: readonly Stage[], 
       kv: "f16",
       threads: 1,
       acceleratorId: null,
+      mapped: stages.length > 0,
       signal,
     }),
   );
@@ -155,6 +156,6 @@ describe("two stages behind the relay", () => {
     await using stack = new AsyncDisposableStack();
     const stage = await startStage(stack, [0, 15], { weights: false, patched: true, hollowHead: true });
     await expect(startOver(stack, [stage], await hollowModel())).rejects.toThrow();
-    expect(stage.relayed.errors.join()).toMatch(/blk\.\d+\.\S+ is neither in the head's file nor in the worker's/);
+    expect(stage.relayed.errors.join()).toMatch(/\S+\.weight is neither in the head's file nor in the worker's/);
   });
 });

@@ -28,7 +28,7 @@ export interface HeadRunConfig {
   readonly modelPath: string;
   /** Of the draft model, where there is one. */
   readonly draftPath: string | null;
-  readonly engine: Parameters<typeof startHead>[0]["engine"];
+  readonly engine: Parameters<typeof startHead>[0]["engine"] & { readonly localWeights: boolean };
   readonly threads: number;
   readonly acceleratorId: string | null;
   readonly dataPlane: DataPlane;
@@ -104,6 +104,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
         kv: placement.kv,
         threads: config.threads,
         acceleratorId: config.acceleratorId,
+        mapped: config.engine.localWeights && remote.length > 0,
         speculation: headSpeculation(config),
         onProgress: (fraction) => reportProgress(config, fraction),
         signal,

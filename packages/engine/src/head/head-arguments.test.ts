@@ -62,6 +62,10 @@ test("the whole command line of a head with two workers", () => {
   );
 });
 
+test("a head that maps its file", () => {
+  expect(headArguments(spec(4, [12], { mapped: true })).join(" ")).toContain("--load-mode mmap");
+});
+
 describe("speculation", () => {
   const flags = (speculation: HeadSpeculation): string => headArguments(spec(4, [12], { kv: "q4_0", speculation })).join(" ");
   const plain = headArguments(spec(4, [12], { kv: "q4_0" })).join(" ");

@@ -11,7 +11,7 @@ export function headArguments(spec: HeadSpec): readonly string[] {
   return pairs(
     ["-m", spec.modelPath],
     ["--alias", spec.modelId],
-    ["--load-mode", "none"],
+    ["--load-mode", spec.mapped === true ? "mmap" : "none"],
     ...placementPairs(spec),
     ["-fit", "off"],
     ["-fa", "on"],

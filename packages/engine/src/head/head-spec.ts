@@ -18,6 +18,11 @@ export interface HeadSpec {
   readonly slots: number;
   readonly kv: KvType;
   readonly threads: number;
+  /**
+   * Whether the model's file is mapped instead of read. With our patch nothing is touched then of what the workers have themselves; without it
+   * all of it is, and kept in memory.
+   */
+  readonly mapped?: boolean;
   /** The head's own accelerator, as the engine names it, or null for its CPU. */
   readonly acceleratorId: string | null;
   /** Absent: every token by itself. */
