@@ -8,7 +8,17 @@ import { ensureEngine } from "../../packages/engine/src/build/ensure-engine.ts";
 import type { Engine } from "../../packages/engine/src/build/engine.ts";
 import { describeMachine, median } from "./machine.ts";
 import { startPingPong, type PingPong } from "./ping-pong.ts";
-import { complete, cpuOf, openBenchModel, startDaemons, startPipeline, WAYS, type Pipeline, type Way } from "./pipeline.ts";
+import {
+  complete,
+  cpuOf,
+  openBenchModel,
+  startDaemons,
+  startPipeline,
+  WAYS,
+  type Daemons,
+  type Pipeline,
+  type Way,
+} from "./pipeline.ts";
 import type { SelfTime } from "./self-times.ts";
 
 const { values } = parseArgs({
@@ -28,6 +38,8 @@ const { values } = parseArgs({
 const ROUNDS = Number(values.rounds);
 const TOKENS = Number(values.tokens);
 const PROFILED_TOKENS = 512;
+const WARM_TRIPS = 2_500;
+const WARM_BYTES = 8_192;
 /** Functions told of each profiled process. */
 const FUNCTIONS_TOLD = 14;
 
@@ -52,6 +64,7 @@ async function measure(engine: Engine, path: string, workers: number): Promise<v
   const turns = {} as Record<Way, Turns>;
   for (const way of WAYS) {
     const daemons = way === "bare" ? null : await startDaemons(workers, way === "encrypted", stack);
+    if (daemons !== null) await warmUp(engine, daemons, path);
     const pipeline = await startPipeline({ engine, model, daemons, workers, localWeights: daemons !== null }, stack);
     turns[way] = { pipeline, msPerToken: [], cpuMsPerToken: [] };
   }
@@ -66,6 +79,14 @@ async function measure(engine: Engine, path: string, workers: number): Promise<v
   if (values.profile) await profile(turns.encrypted.pipeline);
 }
 
+/** A daemon that has been up for a while runs compiled code. */
+async function warmUp(engine: Engine, daemons: Daemons, model: string): Promise<void> {
+  for (const worker of daemons.workers.keys()) {
+    await using ping = await startPingPong({ engine, daemons, worker, model, upBytes: WARM_BYTES, downBytes: WARM_BYTES });
+    await ping.warmUp(WARM_TRIPS);
+  }
+}
+
 /** Round trips of what one token and worker sends, through the same processes, at the pace of decoding: ms. */
 async function measureHops(
   engine: Engine,
@@ -74,7 +95,7 @@ async function measureHops(
   path: string,
 ): Promise<Record<Way, number>> {
   await using stack = new AsyncDisposableStack();
-  const [stage] = await turns.encrypted.pipeline.stages();
+  const stage = (await turns.encrypted.pipeline.stages()).find(({ timing }) => timing !== null);
   const [upBytes, downBytes] = [stage?.timing?.bytesUp ?? 0, stage?.timing?.bytesDown ?? 0];
   const paceMs = median(turns.bare.msPerToken) / workers;
   const pings: [Way, PingPong][] = [];

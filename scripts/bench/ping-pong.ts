@@ -25,12 +25,16 @@ const BUFFER_BYTES: number = 1024 * 1024;
 export interface PingPong extends AsyncDisposable {
   /** Milliseconds of one round trip, a pause of so many before each. */
   tripMs(pauseMs: number): Promise<number>;
+  /** So many, one right after the other. */
+  warmUp(trips: number): Promise<void>;
 }
 
 export async function startPingPong(options: {
   readonly engine: Engine;
   /** Null: straight to the rpc-server. */
   readonly daemons: Daemons | null;
+  /** Which of the daemons' workers. */
+  readonly worker?: number;
   readonly model: string;
   readonly upBytes: number;
   readonly downBytes: number;
@@ -39,7 +43,7 @@ export async function startPingPong(options: {
   await using starting = new AsyncDisposableStack();
   const worker = starting.use(await startWorker({ engine, threads: 1, deviceId: null, signal: AbortSignal.timeout(20_000) }));
   const stage = { model, firstLayer: 0, lastLayer: 0, localWeights: false, slots: 1 };
-  const port = daemons === null ? worker.port : await tunnelTo(worker.port, daemons, 0, stage);
+  const port = daemons === null ? worker.port : await tunnelTo(worker.port, daemons, options.worker ?? 0, stage);
   const socket = connect({ host: "127.0.0.1", port, noDelay: true });
   starting.defer(() => void socket.destroy());
   await once(socket, "connect");
@@ -61,15 +65,21 @@ export async function startPingPong(options: {
   const answerBytes = Math.max(F32_BYTES, downBytes - RESPONSE_PREFIX_BYTES);
   writeSize(get, TENSOR_BYTES + 8, answerBytes);
   const trip = Buffer.concat([encodeRequest(COMMAND.setTensor, set), encodeRequest(COMMAND.getTensor, get)]);
+  const goAndBack = async (): Promise<void> => {
+    socket.write(trip);
+    await readBytes(socket, RESPONSE_PREFIX_BYTES + answerBytes);
+  };
   const lifetime = starting.move();
   return {
+    async warmUp(trips) {
+      for (let count = 0; count < trips; count += 1) await goAndBack();
+    },
     async tripMs(pauseMs) {
       const times: number[] = [];
       for (let count = 0; count < TRIPS_PER_ROUND; count += 1) {
         await sleep(pauseMs);
         const begunMs = performance.now();
-        socket.write(trip);
-        await readBytes(socket, RESPONSE_PREFIX_BYTES + answerBytes);
+        await goAndBack();
         times.push(performance.now() - begunMs);
       }
       return median(times);

@@ -143,9 +143,9 @@ async function listen(
   return tunnel.port;
 }
 
-/** A measurement whose tunnels break says so. */
+/** A measurement whose tunnels break says so; that an engine which is stopped hangs up is no news. */
 function tell(error: Error | null): Error | null {
-  if (error !== null && !/closed the connection/.test(error.message)) console.error(error.message);
+  if (error !== null && !/closed the connection|ECONNRESET|EPIPE/.test(error.message)) console.error(error.message);
   return error;
 }
 
