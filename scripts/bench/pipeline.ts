@@ -144,7 +144,7 @@ async function startHeadProcess(
     superviseProcess({
       name: "llama-server",
       command: engine.llamaServer,
-      args: [...headArguments({ ...spec, kv: "f16", threads: 1, acceleratorId: null }), ...flags],
+      args: [...headArguments({ ...spec, kv: "f16", threads: 1, acceleratorId: null, mapped: localWeights }), ...flags],
       env: { GGML_NO_BACKTRACE: "1", ...(localWeights ? { GGML_RPC_LOCAL_WEIGHTS: "1" } : {}) },
       start: LOAD_DEADLINE,
       isReady(line) {

@@ -47,7 +47,8 @@ export function createWeightDigests({ file, table, cacheDir }: WeightDigestConfi
         await Promise.all(handles.map((handle) => handle.close()));
       }
       if ((await fileKey(file.parts)) !== key) throw brokenModel(file.path, "it was changed while it was read", "try again");
-      await intoCache(cacheDir, key, found);
+      // A full disk costs reading them again, and nothing else.
+      await intoCache(cacheDir, key, found).catch(() => undefined);
     }
     return groups.map((group) => found.get(String(group)) ?? null);
   }

@@ -13,6 +13,7 @@ export function headArguments(spec: HeadSpec): readonly string[] {
     ["--alias", spec.modelId],
     ["--load-mode", spec.mapped === true ? "mmap" : "none"],
     ...placementPairs(spec),
+    microBatch(spec.layers),
     ["-fit", "off"],
     ["-fa", "on"],
     ["-c", String(spec.context * spec.slots)],
@@ -28,6 +29,13 @@ export function headArguments(spec: HeadSpec): readonly string[] {
     ["--host", "127.0.0.1"],
     ["--port", "0"],
   );
+}
+
+/** Tokens of a prompt that stages take at a time. Fewer than llama.cpp's 512 keep two stages at work at once (docs/bench/prefill.md). */
+const PIPELINED_TOKENS = 256;
+
+function microBatch({ head, workers }: HeadSpec["layers"]): readonly string[] {
+  return workers.length + (head > 0 ? 1 : 0) > 1 ? ["-ub", String(PIPELINED_TOKENS)] : [];
 }
 
 /** Flags, each with its value. */

@@ -1,11 +1,11 @@
 import type { StageMeter } from "./stage-meter.ts";
 
 /** How often the clock is looked at. */
-const TICK_MS = 250;
+const TICK_MS = 200;
 /** Silence after which a sign of life is asked for. */
-const PING_AFTER_MS = 500;
+const PING_AFTER_MS = 400;
 /** Silence after which the peer's machine is asked for a new connection, which its kernel answers however busy its programs are. */
-const PROBE_AFTER_MS = 1_000;
+const PROBE_AFTER_MS = 800;
 /** Silence after which a node is lost although its machine is there. */
 const SILENCE_MS_MAX = 15_000;
 /** We ourselves were held up for longer than this: what others did meanwhile is not known. */
