@@ -241,6 +241,9 @@ async function compose(
         const other = store.state.others.get(node);
         return address === null || other === undefined ? null : { address, dataPlane: other.advert.dataPlane };
       },
+      onSilent(node) {
+        if (store.state.others.get(node)?.state === "alive") store.dispatch({ type: "node-state", node, state: "suspect" });
+      },
       startWorker: (node, request, within) =>
         node === store.state.self ? workers.start(node, request, within) : theMesh().request(node, request, { signal: within }),
       stopWorker: async (node, request, within) =>

@@ -15,6 +15,9 @@ export interface ControlLoopConfig {
   log(message: string): void;
 }
 
+/** How long a deployment waits for a silent node without which it does not fit. */
+const SILENT_WAIT_MS = 2_000;
+
 /** Keeps what runs here in step with what is wanted. */
 export interface ControlLoop extends AsyncDisposable {
   /** The engine of a deployment that is up here. */
@@ -128,6 +131,11 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
       const placement = config.replan(deployment);
       store.dispatch({ type: "deployment-replanned", id: deployment.id, placement });
     } catch (error) {
+      // A node that is only silent may be back in a moment, or gone for good: until that is known, it is waited for.
+      if (stageLost(store.state, deployment) === null) {
+        store.dispatch({ type: "deployment-waiting", id: deployment.id, untilMs: performance.now() + SILENT_WAIT_MS });
+        return;
+      }
       const { code, message } = asClusterdError(error);
       const why = deployment.failure === null ? message : `${deployment.failure.message}; without it: ${message}`;
       store.dispatch({ type: "deployment-failed", id: deployment.id, failure: { code, message: why } });

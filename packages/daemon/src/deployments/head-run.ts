@@ -39,6 +39,8 @@ export interface HeadRunConfig {
   dataPlaneOf(node: NodeId): { readonly address: string; readonly dataPlane: DataPlaneAddress } | null;
   startWorker(node: NodeId, request: WorkerStartRequest, signal: AbortSignal): Promise<ControlAnswers["worker-start"]>;
   stopWorker(node: NodeId, request: WorkerStopRequest, signal: AbortSignal): Promise<ControlAnswers["worker-stop"]>;
+  /** A node is not heard of any more: what is planned next must not count on it. */
+  onSilent(node: NodeId): void;
   onProgress(stage: number, fraction: number): void;
   readonly signal: AbortSignal;
 }

@@ -63,7 +63,10 @@ export async function openStage(
       hiddenBytes: placement.model.hiddenBytes,
       decodeTokensMax: placement.slots * (1 + draftTokensMax(placement.speculation.type)),
       probe: () => takesConnections(reach.address, reach.dataPlane.port),
-      onLost: (reason) => lose(reason, "worker_lost"),
+      onLost(reason) {
+        config.onSilent(node);
+        lose(reason, "worker_lost");
+      },
       onStalled: (reason) => lose(reason, "engine_stalled"),
     }),
   );

@@ -96,8 +96,8 @@ function changed(
       };
     case "deployment-failed":
       return { ...deployment, phase: "failed", failure: event.failure };
-    case "deployment-revived":
-      return { ...deployment, phase: "recovering", crashesAtMs: [], retryAtMs: 0 };
+    case "deployment-waiting":
+      return { ...deployment, retryAtMs: event.untilMs };
     default:
       return event satisfies never;
   }

@@ -122,5 +122,5 @@ export type StateEvent =
   | { readonly type: "deployment-broken"; readonly id: DeploymentId; readonly failure: Failure; readonly atMs: number }
   | { readonly type: "deployment-replanned"; readonly id: DeploymentId; readonly placement: Placement }
   | { readonly type: "deployment-failed"; readonly id: DeploymentId; readonly failure: Failure }
-  | { readonly type: "deployment-revived"; readonly id: DeploymentId }
+  | { readonly type: "deployment-waiting"; readonly id: DeploymentId; readonly untilMs: number }
   | { readonly type: "deployment-gone"; readonly id: DeploymentId };

@@ -29,9 +29,9 @@ function nextAction(state: DaemonState, deployment: HeadedDeployment, observed: 
   if (runs) return stageLost(state, deployment) === null ? null : { type: "stop", id };
   if (nowMs < deployment.retryAtMs) return null;
   if (deployment.phase === "planning") return { type: "start", id };
-  if (deployment.phase === "recovering")
-    return stageLost(state, deployment) === null ? { type: "start", id } : { type: "replan", id };
-  return null;
+  if (deployment.phase !== "recovering") return null;
+  const gone = stageLost(state, deployment) ?? stageSilent(state, deployment);
+  return { type: gone === null ? "start" : "replan", id };
 }
 
 /** The first node of a deployment's stages that is not there any more, or null. */
@@ -43,6 +43,12 @@ export function stageLost(state: DaemonState, deployment: HeadedDeployment): Nod
     if (other === undefined || other.state === "left") return node;
   }
   return null;
+}
+
+/** The first node of a deployment's stages that is not heard of at the moment, or null. */
+export function stageSilent(state: DaemonState, deployment: HeadedDeployment): NodeId | null {
+  const nodes = deployment.placement.stages.map((stage) => placeOf(stage.node as NodeId).node);
+  return nodes.find((node) => state.others.get(node)?.state === "suspect") ?? null;
 }
 
 /** When the loop has to look again by itself, in monotonic milliseconds; Infinity when only an event can change anything. */
