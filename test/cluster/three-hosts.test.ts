@@ -130,9 +130,10 @@ describe("three hosts", () => {
       expect(stage.timing?.computeMs.p95).toBeGreaterThanOrEqual(stage.timing?.computeMs.p50 ?? NaN);
       expect(stage.timing?.steps).toBeGreaterThan(100);
       // A hidden state of 128 floats, positions, the mask: kilobytes.
-      expect(stage.timing?.bytesUp).toBeGreaterThan(512);
+      expect(stage.timing?.bytesUp).toBeGreaterThan(256);
       expect(stage.timing?.bytesUp).toBeLessThan(32_768);
-      expect(stage.timing?.bytesDown).toBeGreaterThanOrEqual(512);
+      // Of tokens guessed ahead some need no result.
+      expect(stage.timing?.bytesDown).toBeGreaterThan(128);
       expect(stage.timing?.bytesDown).toBeLessThan(4096);
     }
     const node = [a, b, c].find((candidate) =>

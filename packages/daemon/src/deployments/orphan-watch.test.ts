@@ -26,7 +26,7 @@ test.each([
 });
 
 test.each([
-  ["another epoch", OTHER, stateWith(null, 4)],
+  ["an earlier epoch", OTHER, stateWith(null, 2)],
   ["no such deployment", OTHER, stateWith(null, null)],
   ["no such deployment, here", SELF, stateWith(null, null)],
 ])("is one after a while: its head tells of %s", (_, head, state) => {
@@ -45,8 +45,9 @@ test("is none that is told of again in time", () => {
   expect(watch.isOrphan(stateWith(null, null), stage, ORPHAN_MS + 1)).toBe(false);
 });
 
-test("is one at once where its head has left", () => {
+test("is one at once where its head has left, or is at a later epoch", () => {
   const stage = { head: OTHER, deployment: ID, epoch: 3 };
+  expect(createOrphanWatch().isOrphan(stateWith(null, 4), stage, 0)).toBe(true);
   expect(createOrphanWatch().isOrphan(stateWith(null, 3, "left"), stage, 0)).toBe(true);
   expect(createOrphanWatch().isOrphan({ ...stateWith(null, null), others: new Map() }, stage, 0)).toBe(true);
 });

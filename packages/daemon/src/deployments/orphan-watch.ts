@@ -12,7 +12,9 @@ export interface StageOwner {
 
 /** Tells which stages nobody will ask for any more. */
 export interface OrphanWatch {
-  /** Whether the stage's head has left, or has for a while told of no such deployment and epoch. `nowMs`: monotonic. */
+  /**
+   * Whether the stage's head has left or is at a later epoch, or has for a while told of no such deployment and epoch. `nowMs`: monotonic.
+   */
   isOrphan(state: DaemonState, stage: StageOwner, nowMs: number): boolean;
 }
 
@@ -22,7 +24,8 @@ export function createOrphanWatch(): OrphanWatch {
     isOrphan(state, { head, deployment, epoch }, nowMs) {
       const key = `${deployment}/${epoch}`;
       const known = epochOf(state, head, deployment);
-      if (known !== "gone" && known !== epoch) {
+      const over = known === "gone" || (known !== null && known > epoch);
+      if (!over && known !== epoch) {
         const since = missedSinceMs.get(key) ?? nowMs;
         missedSinceMs.set(key, since);
         if (nowMs - since < ORPHAN_MS) return false;
