@@ -7,9 +7,9 @@ const nothing = {
 };
 
 test("what was not given is not sent; a draft model's path is one in the caller's folder", () => {
-  expect(placeBody(nothing, "/work")).toEqual({});
-  expect(placeBody({ ...nothing, draft: "small.gguf", kv: "q8_0" }, "/work")).toEqual({ draft: "/work/small.gguf", kv: "q8_0" });
-  expect(placeBody({ ...nothing, draft: "demo", speculation: "draft" }, "/work")).toEqual({
+  expect(placeBody(nothing, "/here")).toEqual({});
+  expect(placeBody({ ...nothing, draft: "small.gguf", kv: "q8_0" }, "/here")).toEqual({ draft: "/here/small.gguf", kv: "q8_0" });
+  expect(placeBody({ ...nothing, draft: "demo", speculation: "draft" }, "/here")).toEqual({
     draft: "demo",
     speculation: "draft",
   });
