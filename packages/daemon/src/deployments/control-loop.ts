@@ -101,6 +101,7 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
       );
       entry.run = run;
       store.dispatch({ type: "deployment-ready", id, tokensPerSecond: run.tokensPerSecond });
+      store.dispatch({ type: "deployment-timed", id, timings: run.stageTimings() });
       config.log(`${deployment.model} is ready`);
       const failure = await Promise.race([run.broken, aborted(entry.abort.signal)]);
       entry.run = null;
