@@ -136,6 +136,8 @@ async function compose(
   const incarnation = await nextIncarnation(paths);
   const apiKey = isLoopback(options.apiHost) ? null : await loadApiKey(paths);
   const listen = options.listen.length > 0 ? options.listen : ["0.0.0.0"];
+  // Where this node reaches its own tunnels.
+  const ownAddress = listen[0] === undefined || /^(0\.0\.0\.0|::)$/.test(listen[0]) ? "127.0.0.1" : listen[0];
   const dataPlane = stack.use(
     await startDataPlane({
       certificate,
@@ -236,7 +238,7 @@ async function compose(
       dataPlaneOf(node) {
         // Another accelerator of this very host.
         if (node === store.state.self)
-          return { address: "127.0.0.1", dataPlane: { port: dataPlane.port, fingerprint: dataPlane.fingerprint } };
+          return { address: ownAddress, dataPlane: { port: dataPlane.port, fingerprint: dataPlane.fingerprint } };
         const address = theMesh().addressOf(node);
         const other = store.state.others.get(node);
         return address === null || other === undefined ? null : { address, dataPlane: other.advert.dataPlane };
