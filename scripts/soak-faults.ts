@@ -6,7 +6,7 @@ import { makeHosts } from "../test/cluster/harness/hosts.ts";
 import type { TestNode } from "../test/cluster/harness/node.ts";
 import { openStream, type StreamEnd } from "../test/cluster/harness/stream.ts";
 import { median, describeMachine } from "./bench/machine.ts";
-import { atRest, deploymentIn, pause, stagesByName, whenReady } from "./soak/deployed.ts";
+import { atRest, deploymentIn, loadModel, pause, stagesByName, whenReady } from "./soak/deployed.ts";
 import { FAULTS, type Fault } from "./soak/faults.ts";
 import { growthLines, growthOf } from "./soak/growth.ts";
 import { pick, seededRandom } from "./soak/random.ts";
@@ -108,6 +108,11 @@ async function main(): Promise<number> {
   let before = (await atRest(cluster)).held;
   for (let time = 1; time <= TIMES && performance.now() < deadline; time += 1) {
     await whenReady(cluster, BODY, 0);
+    // A node that was cut off has been planned around: it gets its stage back.
+    if ((await stagesByName(cluster)).size < cluster.nodes.length) {
+      await loadModel(cluster, BODY);
+      await whenReady(cluster, BODY, 0);
+    }
     // Each kind in turn at first, so that a short run has them all.
     const fault = time <= faults.length ? (faults[time - 1] as Fault) : pick(random, faults);
     const outcome = await once(cluster, fault, random, golden);
