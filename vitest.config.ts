@@ -7,7 +7,10 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.ts", "test/*.test.ts"],
-          testTimeout: 30_000,
+          // A busy machine may be ten times slower than a quiet one: what hangs is still found.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          expect: { poll: { timeout: 30_000 } },
         },
       },
       {
@@ -16,6 +19,7 @@ const config: ViteUserConfig = defineConfig({
           include: ["test/cluster/**/*.test.ts"],
           testTimeout: 240_000,
           hookTimeout: 240_000,
+          expect: { poll: { timeout: 30_000 } },
           fileParallelism: false,
         },
       },

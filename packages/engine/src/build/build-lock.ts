@@ -24,7 +24,8 @@ function isAlive(pid: number): boolean {
 
 /** Takes away a lock whose holder is dead. Another process may do the same at once, and even hold a new lock by then. */
 async function breakLock(file: string, content: string): Promise<void> {
-  const aside = `${file}.${process.pid}.stale`;
+  // Of one taker alone: several wait within one process, too.
+  const aside = `${file}.${crypto.randomUUID()}.stale`;
   try {
     await rename(file, aside);
   } catch {
