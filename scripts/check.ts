@@ -17,7 +17,7 @@ import {
 /** Of what a failed test said, this much is repeated at the end. */
 const MESSAGE_CHARS_MAX = 1_500;
 /** Up to so many files with failures are run a second time: more is no accident of the machine. */
-const SECOND_TRY_FILES_MAX = 6;
+const SECOND_TRY_FILES_MAX = 2;
 
 const root = resolve(import.meta.dirname, "..");
 const reports = mkdtempSync(join(tmpdir(), "clusterd-check-"));
