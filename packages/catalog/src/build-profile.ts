@@ -62,6 +62,8 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
     weightBytes,
     activeBytes: Math.round(active[index] ?? weightBytes),
     kvElementsPerToken: hasMla ? mlaElements(keys) : groupedElements(keys, index, embeddingLength),
+    kvWindowTokens: null,
+    stateBytes: 0,
   }));
   const name =
     typeof metadata.general.name === "string" && metadata.general.name !== "" ? metadata.general.name : modelIdOf(path);

@@ -10,6 +10,8 @@ import { chosenSpeculation, plannedSpeculation } from "./speculation.ts";
 /** Context where none is asked for: enough for a long conversation, cheap enough to fit beside most models. */
 export const CONTEXT_DEFAULT = 8192;
 const CONTEXT_MIN = 512;
+/** Prompt for which a time to first token is predicted, unless another is asked for. Tokens. */
+export const PROMPT_TOKENS_DEFAULT = 512;
 /** A plan's prediction is this uncertain: bandwidth in use is 60 to 80 % of a table's peak, and the middle is planned with. */
 const LOW = 0.6 / 0.7;
 const HIGH = 0.8 / 0.7;
@@ -138,6 +140,8 @@ function placement(
       tokensPerSecond,
       low: tokensPerSecond * LOW,
       high: tokensPerSecond * HIGH,
+      timeToFirstTokenMs: null,
+      promptTokens: request.promptTokens ?? PROMPT_TOKENS_DEFAULT,
     },
     certificate: {
       optimal: search.optimal,
@@ -145,9 +149,15 @@ function placement(
       lowerBoundMsPerToken: search.lowerBoundMs,
       explored: search.explored,
     },
-    runnerUp: search.runnerUp === null ? null : { stages: search.runnerUp.stages, msPerToken: search.runnerUp.msPerToken },
+    runnerUp:
+      search.runnerUp === null
+        ? null
+        : { head: search.runnerUp.layout.head.name, stages: search.runnerUp.stages, msPerToken: search.runnerUp.msPerToken },
+    alternatives: [],
+    bottleneck: { kind: "memory bandwidth", node: best.layout.head.name, ms: 0, share: 0 },
     unused: nodes.filter((node) => !used.has(node.name)).map((node) => ({ node: node.name, ...whyUnused(best, search) })),
     notes: [...notes, ...stagesText],
+    why: [],
   };
 }
 

@@ -23,6 +23,7 @@ export function refuse(
       bytesAvailable,
       shortByBytes: 0,
       suggestions: [`${named}: put it on a node and load it by its path there.`],
+      why: [],
     };
   }
   const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(bytes >= 1e9 ? 1 : 3)} GB`;
@@ -63,6 +64,7 @@ export function refuse(
     bytesAvailable,
     shortByBytes,
     suggestions,
+    why: [],
   };
 }
 

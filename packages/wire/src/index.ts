@@ -9,6 +9,8 @@ export type {
   LinkTable,
   Objective,
   Pin,
+  Alternative,
+  Bottleneck,
   Placement,
   PlanCosts,
   PlanRequest,
@@ -69,6 +71,7 @@ export {
   MODELS_PER_NODE_MAX,
   NAME_LENGTH_MAX,
   PENDING_MAX,
+  ALTERNATIVES_MAX,
   REMOTE_STAGES_MAX,
 } from "./limits.ts";
 export { decodeMessage, encodeMessage } from "./codec.ts";

@@ -15,6 +15,10 @@ export interface LayerProfile {
   readonly activeBytes: number;
   /** Cached key and value elements per token of context. */
   readonly kvElementsPerToken: number;
+  /** Tokens of context beyond which its cache does not grow (a sliding window); null: it grows with the whole context. */
+  readonly kvWindowTokens: number | null;
+  /** Recurrent state for each slot, whatever the context: bytes, 0 where there is none. */
+  readonly stateBytes: number;
 }
 
 /** What a model's GGUF header says of it. Sizes in bytes, context in tokens. */

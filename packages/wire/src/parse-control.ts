@@ -2,7 +2,7 @@ import { amount, bytes, count, flag, list, nullable, oneOf, record, text, type C
 import type { ControlAnswers, ControlFailure, ControlReply, ControlRequest } from "./control.ts";
 import { ClusterdError, type ErrorCode } from "./errors.ts";
 import type { ContentId, DeploymentId, ModelId } from "./ids.ts";
-import { CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
+import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
 import type { ModelProfile } from "./model-profile.ts";
 import { plannedSpeculation, vocabulary } from "./parse-speculation.ts";
 import { DEVICES_MAX } from "./stage-place.ts";
@@ -35,6 +35,8 @@ const stage: Check<PlanStage> = record({
 });
 const stages = list(stage, REMOTE_STAGES_MAX + 1);
 
+const alternative = record({ head: id, stages, msPerToken: amount });
+
 const placement: Check<Placement> = record({
   feasible: oneOf(true),
   objective: oneOf(...OBJECTIVES),
@@ -59,11 +61,22 @@ const placement: Check<Placement> = record({
     workerBufferBytesPerLayer: amount,
   }),
   stages,
-  predicted: record({ msPerToken: amount, headMs: amount, tokensPerSecond: amount, low: amount, high: amount }),
+  predicted: record({
+    msPerToken: amount,
+    headMs: amount,
+    tokensPerSecond: amount,
+    low: amount,
+    high: amount,
+    timeToFirstTokenMs: nullable(amount),
+    promptTokens: count(),
+  }),
   certificate: record({ optimal: flag, method: sentence, lowerBoundMsPerToken: amount, explored: count() }),
-  runnerUp: nullable(record({ stages, msPerToken: amount })),
+  runnerUp: nullable(alternative),
+  alternatives: list(alternative, ALTERNATIVES_MAX),
+  bottleneck: record({ kind: oneOf("memory bandwidth", "link", "overhead"), node: id, ms: amount, share: amount }),
   unused: list(record({ node: id, why: sentence, msPerTokenIfUsed: nullable(amount) }), CLUSTER_NODES_MAX),
   notes: list(sentence, NOTES_MAX),
+  why: list(sentence, NOTES_MAX),
 });
 
 const profile: Check<ModelProfile> = record({
@@ -78,7 +91,16 @@ const profile: Check<ModelProfile> = record({
   embeddingLength: count(),
   vocabulary: nullable(vocabulary),
   nextTokenLayers: layer,
-  layers: list(record({ weightBytes: amount, activeBytes: amount, kvElementsPerToken: amount }), LAYERS_MAX),
+  layers: list(
+    record({
+      weightBytes: amount,
+      activeBytes: amount,
+      kvElementsPerToken: amount,
+      kvWindowTokens: nullable(count()),
+      stateBytes: amount,
+    }),
+    LAYERS_MAX,
+  ),
   inputBytes: amount,
   outputBytes: amount,
   hiddenBytes: amount,

@@ -1,3 +1,4 @@
+import type { BandwidthSource } from "./device-info.ts";
 import type { KvType, ModelProfile } from "./model-profile.ts";
 import type { PlannedSpeculation, SpeculationWish } from "./speculation.ts";
 
@@ -12,6 +13,12 @@ export interface PlannerNode {
   readonly bandwidthBytesPerSecond: number;
   /** Whether it can run the head: it has the model's file and the engine for it. */
   readonly canHead: boolean;
+  /** Where the bandwidth figure comes from: how far a prediction may be off. Absent: a person's own figure. */
+  readonly bandwidthSource?: BandwidthSource;
+  /** Arithmetic it manages on a prompt, in floating-point operations per second. Absent: unknown, and no time to first token is predicted. */
+  readonly flopsPerSecond?: number;
+  /** Memory that a setting of the machine would free for models, and which: more than `memoryBytes`. */
+  readonly raisable?: { readonly memoryBytes: number; readonly how: string };
 }
 
 /** What crosses between two machines, both ways alike unless a pair says otherwise. */
@@ -47,6 +54,10 @@ export interface PlanRequest {
   readonly head?: string;
   readonly pins: readonly Pin[];
   readonly without: readonly string[];
+  /** How many placements to tell of besides the best one, each over another head or other nodes. Absent: none but the runner-up. */
+  readonly top?: number;
+  /** Length of the prompt for which a time to first token is predicted. Absent: `PROMPT_TOKENS_DEFAULT`. */
+  readonly promptTokens?: number;
   /** Absent: `auto`. */
   readonly speculation?: SpeculationWish;
   /** The draft model, where one is asked for. */
@@ -76,6 +87,22 @@ export interface PlanStage {
   readonly hopMs: number;
 }
 
+/** Another placement of the same model, for comparison. */
+export interface Alternative {
+  readonly head: string;
+  readonly stages: readonly PlanStage[];
+  readonly msPerToken: number;
+}
+
+/** What most of a token's time goes to: reading weights on one machine, or one wire between the head and a stage. */
+export interface Bottleneck {
+  readonly kind: "memory bandwidth" | "link" | "overhead";
+  readonly node: string;
+  readonly ms: number;
+  /** Of a token's whole time, 0 to 1. */
+  readonly share: number;
+}
+
 /** A placement and why. The shape of `plan --json`. */
 export interface Placement {
   readonly feasible: true;
@@ -101,18 +128,29 @@ export interface Placement {
     readonly msPerToken: number;
     readonly headMs: number;
     readonly tokensPerSecond: number;
+    /** Tokens per second between which the measured value is expected, from where the figures of the machines come. */
     readonly low: number;
     readonly high: number;
+    /** For an empty cache and a prompt of `promptTokens`; null where a machine's arithmetic is not known. */
+    readonly timeToFirstTokenMs: number | null;
+    readonly promptTokens: number;
   };
   readonly certificate: {
+    /** Whether no placement is faster than `lowerBoundMsPerToken`, and this one is within the 2 % that count as equally fast. */
     readonly optimal: boolean;
     readonly method: string;
     readonly lowerBoundMsPerToken: number;
     readonly explored: number;
   };
-  readonly runnerUp: { readonly stages: readonly PlanStage[]; readonly msPerToken: number } | null;
+  /** The best placement over another head or other nodes. */
+  readonly runnerUp: Alternative | null;
+  /** The best `top` of those, the runner-up first. */
+  readonly alternatives: readonly Alternative[];
+  readonly bottleneck: Bottleneck;
   readonly unused: readonly { readonly node: string; readonly why: string; readonly msPerTokenIfUsed: number | null }[];
   readonly notes: readonly string[];
+  /** The reasons for all this, as sentences. */
+  readonly why: readonly string[];
 }
 
 /** Why no placement exists, with the numbers a person needs. Bytes. */
@@ -123,6 +161,7 @@ export interface Refusal {
   readonly bytesAvailable: number;
   readonly shortByBytes: number;
   readonly suggestions: readonly string[];
+  readonly why: readonly string[];
 }
 
 export type PlanResult = Placement | Refusal;

@@ -94,6 +94,7 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
       calls.push(["plan", body]);
       return {
         feasible: false,
+        why: [],
         reason: "memory",
         bytesNeeded: 10,
         bytesAvailable: 4,
