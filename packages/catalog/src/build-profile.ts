@@ -37,14 +37,18 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
     experts !== null && experts > 0 ? Math.min(1, (keys.optional("expert_used_count") ?? experts) / experts) : 1;
   const weights = Array.from({ length: layerCount }, () => 0);
   const active = Array.from({ length: layerCount }, () => 0);
+  const parameters = Array.from({ length: layerCount }, () => 0);
   let inputBytes = 0;
   let outputBytes = 0;
-  for (const { name, bytes } of tensors) {
+  for (const { name, bytes, dimensions } of tensors) {
     const layer = /^blk\.(\d+)\./.exec(name)?.[1];
     if (layer !== undefined && Number(layer) < layerCount) {
       weights[Number(layer)] = (weights[Number(layer)] ?? 0) + bytes;
       // Of the experts only those that a token is routed to are read.
-      active[Number(layer)] = (active[Number(layer)] ?? 0) + (name.includes("_exps.") ? bytes * activeShare : bytes);
+      const share = name.includes("_exps.") ? activeShare : 1;
+      active[Number(layer)] = (active[Number(layer)] ?? 0) + bytes * share;
+      const elements = dimensions.reduce((product, length) => product * length, 1);
+      parameters[Number(layer)] = (parameters[Number(layer)] ?? 0) + elements * share;
     } else if (name === "token_embd.weight") inputBytes += bytes;
     else outputBytes += bytes;
   }
@@ -61,6 +65,7 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
   const layers: LayerProfile[] = weights.map((weightBytes, index) => ({
     weightBytes,
     activeBytes: Math.round(active[index] ?? weightBytes),
+    activeParameters: Math.round(parameters[index] ?? 0),
     kvElementsPerToken: hasMla ? mlaElements(keys) : groupedElements(keys, index, embeddingLength),
     kvWindowTokens: null,
     stateBytes: 0,

@@ -1,35 +1,95 @@
-import type { PlanResult } from "@clusterd/wire";
+import type { Alternative, Placement, PlannerNode, PlanResult } from "@clusterd/wire";
 
-const gigabytes = (bytes: number): string => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
+/** Of the same thing, slower by less than this is as fast. */
+const SAME_SHARE = 0.005;
 
-/** A plan's reasons as lines of text: why this split, what else was possible, what is left out, what would help. */
-export function explainPlan(result: PlanResult): string[] {
-  if (!result.feasible) {
-    const lines =
-      result.reason === "memory"
-        ? [
-            `It needs ${gigabytes(result.bytesNeeded)}; the machines have ${gigabytes(result.bytesAvailable)} for models: ${result.shortByBytes > 0 ? `short by ${gigabytes(result.shortByBytes)}` : "enough together, but not in pieces that fit"}.`,
-          ]
-        : result.reason === "head"
-          ? ["No machine can be the head: it needs the model's file, and room for the embedding and the output."]
-          : ["There are more machines to use than the model has layers, or more stages than the engine takes."];
-    return [...lines, ...result.suggestions];
-  }
-  const slowest = result.stages.reduce((worst, stage) =>
-    stage.computeMs + stage.hopMs > worst.computeMs + worst.hopMs ? stage : worst,
-  );
-  const lines = [
-    `${result.head} is the head; ${result.predicted.msPerToken.toFixed(1)} ms per token, most of it on ${slowest.node} (${(slowest.computeMs + slowest.hopMs).toFixed(1)} ms).`,
+/** A placement's reasons: what it rests on, its runner-up and what that loses, what holds it up, and whether it is proven. Sentences. */
+export function explainPlacement(
+  placement: Omit<Placement, "why" | "speculation">,
+  nodes: ReadonlyMap<string, PlannerNode>,
+): readonly string[] {
+  return [
+    whySplit(placement, nodes),
+    ...runnerUpText(placement),
+    bottleneckText(placement, nodes),
+    ...wiresText(placement),
+    placement.certificate.optimal
+      ? `Proven best: ${placement.certificate.method}; ${placement.certificate.explored} placements looked at.`
+      : `Not proven best: ${placement.certificate.method}.`,
   ];
-  if (result.runnerUp !== null) {
-    const loses = (result.runnerUp.msPerToken / result.predicted.msPerToken - 1) * 100;
-    lines.push(
-      `Next best: ${result.runnerUp.stages.map((stage) => stage.node).join(" + ")}, ${loses >= 0 ? `${loses.toFixed(0)} % slower` : `${(-loses).toFixed(0)} % faster but less even`}.`,
-    );
+}
+
+function milliseconds(ms: number): string {
+  return `${ms >= 100 ? ms.toFixed(0) : ms.toFixed(1)} ms`;
+}
+
+function whySplit(
+  { objective, stages, head, model }: Omit<Placement, "why" | "speculation">,
+  nodes: ReadonlyMap<string, PlannerNode>,
+): string {
+  const [only] = stages;
+  if (stages.length === 1 && only !== undefined) {
+    if (only.node !== head) return `${only.node} holds all ${model.layerCount} layers, ${head} the embedding and the output.`;
+    const others = nodes.size > 1 ? ": a split would add hops and hold no more" : "";
+    return `The model fits ${only.node} alone${others}.`;
   }
-  for (const { node, why } of result.unused) lines.push(`${node} is not used: ${why}.`);
-  lines.push(
-    result.certificate.optimal ? `Proven best: ${result.certificate.method}.` : `Found by: ${result.certificate.method}.`,
-  );
-  return [...lines, ...result.notes];
+  const headless = !stages.some((stage) => stage.node === head);
+  const atHead = headless ? `; ${head} holds no layers, only the embedding and the output` : "";
+  if (objective === "throughput")
+    return `The layers are cut so that the slowest of ${stages.length} stages is as fast as can be${atHead}.`;
+  if (objective === "spread") return `Every machine holds layers in proportion to its memory, as asked for${atHead}.`;
+  return `No machine holds the model alone. These ${stages.length} together are the fastest that do${atHead}.`;
+}
+
+function runnerUpText({ runnerUp, predicted }: Omit<Placement, "why" | "speculation">): string[] {
+  if (runnerUp === null) return [];
+  const loses = runnerUp.msPerToken / predicted.msPerToken - 1;
+  const by =
+    Math.abs(loses) < SAME_SHARE
+      ? "as fast, but less even"
+      : loses > 0
+        ? `${(loses * 100).toFixed(loses < 0.1 ? 1 : 0)} % slower`
+        : `${(-loses * 100).toFixed(0)} % faster, but split over more machines or less even`;
+  return [`Next best: ${describeAlternative(runnerUp)}, ${milliseconds(runnerUp.msPerToken)} per token: ${by}.`];
+}
+
+/** Its stages in a few words: `a 0-9 + b 10-31 (head c)`. */
+export function describeAlternative({ head, stages }: Alternative): string {
+  const parts = stages.map((stage) => `${stage.node} ${stage.firstLayer}-${stage.lastLayer}`).join(" + ");
+  return stages.some((stage) => stage.node === head) ? parts : `${parts} (head ${head})`;
+}
+
+function bottleneckText(
+  { bottleneck, predicted }: Omit<Placement, "why" | "speculation">,
+  nodes: ReadonlyMap<string, PlannerNode>,
+): string {
+  const { kind, node, ms, share } = bottleneck;
+  const part = `${milliseconds(ms)} of ${milliseconds(predicted.msPerToken)} per token (${(share * 100).toFixed(0)} %)`;
+  if (kind === "link") return `The wire to ${node} is what holds it up most: ${part}.`;
+  if (kind === "overhead")
+    return `Start-up of each step on ${node} is what holds it up most: ${part}; the model is small for its machines.`;
+  const gigabytesPerSecond = (nodes.get(node)?.bandwidthBytesPerSecond ?? 0) / 1e9;
+  const source = nodes.get(node)?.bandwidthSource;
+  const from = source === undefined ? "" : `, ${SOURCES[source]}`;
+  return `Reading weights on ${node} (${gigabytesPerSecond.toFixed(gigabytesPerSecond < 10 ? 1 : 0)} GB/s${from}) is what holds it up most: ${part}.`;
+}
+
+const SOURCES = {
+  table: "from the table of chips",
+  probe: "probed",
+  decode: "measured while decoding",
+  flag: "as given",
+} as const;
+
+/** What all its wires cost together, where that is worth knowing. */
+function wiresText({ stages, predicted }: Omit<Placement, "why" | "speculation">): string[] {
+  const hopMs = stages.reduce((sum, stage) => sum + stage.hopMs, 0);
+  const share = hopMs / predicted.msPerToken;
+  if (share < 0.1) return [];
+  return [`All wires together take ${milliseconds(hopMs)} per token (${(share * 100).toFixed(0)} %).`];
+}
+
+/** A plan's reasons as lines of text. */
+export function explainPlan(result: PlanResult): readonly string[] {
+  return result.why;
 }

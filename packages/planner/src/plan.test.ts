@@ -30,6 +30,7 @@ const model = (layers: number, layerBytes = 1e9): ModelProfile => ({
   layers: Array.from({ length: layers }, () => ({
     weightBytes: layerBytes,
     activeBytes: layerBytes,
+    activeParameters: 1e9,
     kvElementsPerToken: 2048,
     kvWindowTokens: null,
     stateBytes: 0,

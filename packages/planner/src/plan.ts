@@ -1,6 +1,7 @@
-import { ClusterdError, type Placement, type PlannerNode, type PlanRequest, type PlanResult } from "@clusterd/wire";
+import { ClusterdError, type PlannerNode, type PlanRequest, type PlanResult } from "@clusterd/wire";
 import { planSpread, planThroughput } from "./balanced.ts";
 import { costModel, type CostModel } from "./cost.ts";
+import { describePlacement } from "./describe-placement.ts";
 import { planLatency, type Search } from "./latency.ts";
 import type { Priced } from "./layout.ts";
 import { checkPins, planPinned } from "./pinned.ts";
@@ -10,11 +11,6 @@ import { chosenSpeculation, plannedSpeculation } from "./speculation.ts";
 /** Context where none is asked for: enough for a long conversation, cheap enough to fit beside most models. */
 export const CONTEXT_DEFAULT = 8192;
 const CONTEXT_MIN = 512;
-/** Prompt for which a time to first token is predicted, unless another is asked for. Tokens. */
-export const PROMPT_TOKENS_DEFAULT = 512;
-/** A plan's prediction is this uncertain: bandwidth in use is 60 to 80 % of a table's peak, and the middle is planned with. */
-const LOW = 0.6 / 0.7;
-const HIGH = 0.8 / 0.7;
 
 /** The placement of a model on machines, or why there is none. Pure: the same request, nodes in any order, gives the same plan. */
 export function plan(request: PlanRequest): PlanResult {
@@ -40,7 +36,7 @@ export function plan(request: PlanRequest): PlanResult {
             : `Context ${context}: the largest of ${wanted}, ${wanted / 2}, … that fits.`,
         );
       const planned = plannedSpeculation(speculation, request.draft, cost);
-      return { ...placement(request, cost, search, search.best, usable.nodes, notes), speculation: planned };
+      return describePlacement(request, cost, { ...search, best: search.best }, usable.nodes, notes, planned);
     }
     if (request.context !== undefined || context / 2 < CONTEXT_MIN)
       return refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));
@@ -94,79 +90,4 @@ function searchFor(request: PlanRequest, cost: CostModel, nodes: readonly Planne
 
 function single(best: Priced | null, method: string): Search {
   return { best, runnerUp: null, optimal: false, method, lowerBoundMs: 0, explored: 1 };
-}
-
-function placement(
-  request: PlanRequest,
-  cost: CostModel,
-  search: Search,
-  best: Priced,
-  nodes: readonly PlannerNode[],
-  notes: readonly string[],
-): Omit<Placement, "speculation"> {
-  const { model } = request;
-  const used = new Set([best.layout.head.name, ...best.stages.map((stage) => stage.node)]);
-  const tokensPerSecond = 1000 / best.msPerToken;
-  const stagesText =
-    best.stages.length === 1
-      ? []
-      : [
-          `Single-stream speed of a pipeline is the sum of its stages' times: ${best.stages.length} stages hold more, they are not faster.`,
-        ];
-  return {
-    feasible: true,
-    objective: request.objective,
-    head: best.layout.head.name,
-    context: cost.context,
-    slots: request.slots,
-    kv: request.kv,
-    model: {
-      name: model.name,
-      layerCount: cost.layerCount,
-      layers: model.layers.map((layer) => ({
-        weightBytes: layer.weightBytes,
-        activeBytes: layer.activeBytes,
-        kvBytesPerToken: layer.kvElementsPerToken * cost.kvBytesPerElement,
-      })),
-      inputBytes: model.inputBytes,
-      outputBytes: model.outputBytes,
-      hiddenBytes: model.hiddenBytes,
-    },
-    costs: cost.costs,
-    stages: best.stages,
-    predicted: {
-      msPerToken: best.msPerToken,
-      headMs: best.headMs,
-      tokensPerSecond,
-      low: tokensPerSecond * LOW,
-      high: tokensPerSecond * HIGH,
-      timeToFirstTokenMs: null,
-      promptTokens: request.promptTokens ?? PROMPT_TOKENS_DEFAULT,
-    },
-    certificate: {
-      optimal: search.optimal,
-      method: search.method,
-      lowerBoundMsPerToken: search.lowerBoundMs,
-      explored: search.explored,
-    },
-    runnerUp:
-      search.runnerUp === null
-        ? null
-        : { head: search.runnerUp.layout.head.name, stages: search.runnerUp.stages, msPerToken: search.runnerUp.msPerToken },
-    alternatives: [],
-    bottleneck: { kind: "memory bandwidth", node: best.layout.head.name, ms: 0, share: 0 },
-    unused: nodes.filter((node) => !used.has(node.name)).map((node) => ({ node: node.name, ...whyUnused(best, search) })),
-    notes: [...notes, ...stagesText],
-    why: [],
-  };
-}
-
-function whyUnused(best: Priced, search: Search): { readonly why: string; readonly msPerTokenIfUsed: number | null } {
-  const why =
-    best.stages.length === 1
-      ? "the model fits one machine; a split would only add hops"
-      : search.runnerUp === null
-        ? "not needed: the others hold the model"
-        : "the others hold the model and are faster without it";
-  return { why, msPerTokenIfUsed: null };
 }

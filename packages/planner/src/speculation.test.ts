@@ -29,6 +29,7 @@ const model = (name: string, layers: number, more: Partial<ModelProfile> = {}): 
   layers: Array.from({ length: layers }, () => ({
     weightBytes: 1e9,
     activeBytes: 1e9,
+    activeParameters: 1e9,
     kvElementsPerToken: 2048,
     kvWindowTokens: null,
     stateBytes: 0,

@@ -13,6 +13,8 @@ export interface LayerProfile {
   readonly weightBytes: number;
   /** Bytes read for one decoded token: all of them, or for a mixture of experts the shared part and the experts used. */
   readonly activeBytes: number;
+  /** Weights used for one token, as a number of them: what arithmetic on a prompt is counted by. */
+  readonly activeParameters: number;
   /** Cached key and value elements per token of context. */
   readonly kvElementsPerToken: number;
   /** Tokens of context beyond which its cache does not grow (a sliding window); null: it grows with the whole context. */

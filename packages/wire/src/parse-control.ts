@@ -95,6 +95,7 @@ const profile: Check<ModelProfile> = record({
     record({
       weightBytes: amount,
       activeBytes: amount,
+      activeParameters: amount,
       kvElementsPerToken: amount,
       kvWindowTokens: nullable(count()),
       stateBytes: amount,

@@ -1,0 +1,83 @@
+import type { Alternative, Placement, PlannedSpeculation, PlannerNode, PlanRequest } from "@clusterd/wire";
+import { hopMs, type CostModel } from "./cost.ts";
+import { explainPlacement } from "./explain.ts";
+import type { Search } from "./latency.ts";
+import type { Priced } from "./layout.ts";
+import { findBottleneck, predictFirstToken, predictSpeed, PROMPT_TOKENS_DEFAULT } from "./predict.ts";
+
+/** A search's result as a plan that says all of itself: costs, prediction, proof, alternatives, reasons. */
+export function describePlacement(
+  request: PlanRequest,
+  cost: CostModel,
+  search: Search & { readonly best: Priced },
+  nodes: readonly PlannerNode[],
+  notes: readonly string[],
+  speculation: PlannedSpeculation,
+): Placement {
+  const { model, links } = request;
+  const { best } = search;
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const placed = { ...best, head: best.layout.head.name, stageOverheadMs: cost.costs.stageOverheadMs };
+  const promptTokens = request.promptTokens ?? PROMPT_TOKENS_DEFAULT;
+  const used = new Set([placed.head, ...best.stages.map((stage) => stage.node)]);
+  const described: Omit<Placement, "why"> = {
+    feasible: true,
+    objective: request.objective,
+    head: placed.head,
+    context: cost.context,
+    slots: request.slots,
+    kv: request.kv,
+    speculation,
+    model: {
+      name: model.name,
+      layerCount: cost.layerCount,
+      layers: model.layers.map((layer) => ({
+        weightBytes: layer.weightBytes,
+        activeBytes: layer.activeBytes,
+        kvBytesPerToken: layer.kvElementsPerToken * cost.kvBytesPerElement,
+      })),
+      inputBytes: model.inputBytes,
+      outputBytes: model.outputBytes,
+      hiddenBytes: model.hiddenBytes,
+    },
+    costs: cost.costs,
+    stages: best.stages,
+    predicted: {
+      ...predictSpeed(placed, byName),
+      timeToFirstTokenMs: predictFirstToken(
+        placed,
+        model.layers,
+        byName,
+        (stage, tokens) => (stage.node === placed.head ? 0 : hopMs(links, placed.head, stage.node, model.hiddenBytes * tokens)),
+        promptTokens,
+      ),
+      promptTokens,
+    },
+    certificate: {
+      optimal: search.optimal,
+      method: search.method,
+      lowerBoundMsPerToken: search.lowerBoundMs,
+      explored: search.explored,
+    },
+    runnerUp: search.runnerUp === null ? null : asAlternative(search.runnerUp),
+    alternatives: [],
+    bottleneck: findBottleneck(placed),
+    unused: nodes.filter((node) => !used.has(node.name)).map((node) => ({ node: node.name, ...whyUnused(best, search) })),
+    notes,
+  };
+  return { ...described, why: explainPlacement(described, byName) };
+}
+
+function asAlternative(priced: Priced): Alternative {
+  return { head: priced.layout.head.name, stages: priced.stages, msPerToken: priced.msPerToken };
+}
+
+function whyUnused(best: Priced, search: Search): { readonly why: string; readonly msPerTokenIfUsed: number | null } {
+  const why =
+    best.stages.length === 1
+      ? "the model fits one machine; a split would only add hops"
+      : search.runnerUp === null
+        ? "not needed: the others hold the model"
+        : "the others hold the model and are faster without it";
+  return { why, msPerTokenIfUsed: null };
+}
