@@ -50,7 +50,8 @@ export async function findEngineSources(): Promise<EngineSources> {
   // Another release gets no patches: its engine works all the same, only slower.
   const all = await readdir(join(RECIPE_FOLDER, "patches"));
   const patches = all.filter((name) => name.endsWith(`-${release}.patch`)).map((name) => join(RECIPE_FOLDER, "patches", name));
-  const own = [join(RECIPE_FOLDER, "CMakeLists.txt"), join(RECIPE_FOLDER, "rpc-facts.cpp"), ...patches.toSorted()];
+  const files = ["CMakeLists.txt", "rpc-facts.cpp", "probe-device.cpp"].map((name) => join(RECIPE_FOLDER, name));
+  const own = [...files, ...patches.toSorted()];
   const recipe = (await Promise.all(own.map((path) => readFile(path, "utf8")))).join("\0");
   return {
     release,
