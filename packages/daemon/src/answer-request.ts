@@ -21,6 +21,7 @@ export interface AnswerConfig {
   approve: Mesh["approve"];
   startHere(request: Extract<ControlRequest, { type: "deploy" }>): void;
   stopHere(deployment: DeploymentId): boolean;
+  replanHere(deployment: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]>;
   setDraining(on: boolean): void;
 }
 
@@ -65,6 +66,8 @@ export function createAnswerer(
         return { accepted: true };
       case "undeploy":
         return { stopped: config.stopHere(request.deployment) };
+      case "replan":
+        return config.replanHere(request.deployment, signal);
       case "worker-start":
         return workers.start(from, request, signal);
       case "worker-stop":

@@ -27,10 +27,9 @@ import {
   DEPLOYMENTS_PER_NODE_MAX,
   NAME_LENGTH_MAX,
   placeText,
-  type ContentId,
+  type DeployRequest,
   type DeploymentId,
   type NodeId,
-  type Placement,
 } from "@clusterd/wire";
 import { advertModels } from "./advert-facts.ts";
 import { createAnswerer } from "./answer-request.ts";
@@ -56,6 +55,9 @@ import { newDeployment } from "./planning/headed.ts";
 import { planForCluster, withNodeIds } from "./planning/plan-cluster.ts";
 import { doesNotFit } from "./planning/refusal-text.ts";
 import { publishChanges } from "./publish-changes.ts";
+import { askCounters } from "./deployments/engine-counters.ts";
+import { createPredictionLog } from "./planning/prediction-log.ts";
+import { watchPlans } from "./planning/watch-plans.ts";
 import { watchSpeed } from "./speed-watch.ts";
 import type { DaemonState } from "./state/daemon-state.ts";
 import { placeNames } from "./state/names.ts";
@@ -268,7 +270,7 @@ async function compose(
     log: (message) => say(message),
   });
 
-  function startHere(id: DeploymentId, contentId: ContentId, aliases: readonly string[], placement: Placement): void {
+  function startHere({ deployment: id, contentId, aliases, placement, wish }: Omit<DeployRequest, "type">): void {
     const file = catalog.byContent(contentId);
     if (file === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
     if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX)
@@ -277,7 +279,7 @@ async function compose(
     const draft = wanted === null ? null : (catalog.byContent(wanted.contentId)?.profile ?? null);
     if (wanted !== null && draft === null)
       throw new ClusterdError("not_found", `This node does not have the draft model ${wanted.model} and cannot be the head.`);
-    const deployment = newDeployment(id, file.profile.id, contentId, aliases, placement, draft);
+    const deployment = newDeployment(id, file.profile.id, contentId, aliases, placement, draft, wish);
     store.dispatch({ type: "deployment-wanted", deployment });
   }
   function stopHere(id: DeploymentId): boolean {
@@ -286,6 +288,14 @@ async function compose(
     return known;
   }
 
+  const deployer = createDeployer({
+    store,
+    catalog,
+    modelsChanged: () => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } }),
+    ask: (to, request, within) => theMesh().request(to, request, { signal: within }),
+    startHere,
+    stopHere,
+  });
   const answer = createAnswerer({
     store,
     catalog,
@@ -293,8 +303,9 @@ async function compose(
     loop,
     workers,
     approve: (code) => theMesh().approve(code),
-    startHere: (request) => startHere(request.deployment, request.contentId, request.aliases, request.placement),
+    startHere,
     stopHere,
+    replanHere: (id, within) => deployer.replan(id, within),
     setDraining,
   });
   let readyTold = false;
@@ -329,14 +340,6 @@ async function compose(
   const running = mesh;
   store.dispatch({ type: "own", facts: { addresses: running.addresses() } });
 
-  const deployer = createDeployer({
-    store,
-    catalog,
-    modelsChanged: () => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } }),
-    ask: (to, request, within) => running.request(to, request, { signal: within }),
-    startHere,
-    stopHere,
-  });
   const engines = createEngineReach(store, loop, running, dataPlane);
   const backend = createBackend({
     store,
@@ -364,7 +367,20 @@ async function compose(
       log: (line) => log.add(line),
     }),
   );
-  stack.use(watchSpeed(store, loop));
+  const predictions = createPredictionLog(paths.predictions, (message) => say(message));
+  stack.use(watchSpeed(store, loop, predictions));
+  stack.use(
+    watchPlans({
+      store,
+      profileOf: (contentId) => catalog.byContent(contentId)?.profile ?? null,
+      async isIdle(id) {
+        const engine = loop.engineOf(id);
+        return engine !== null && (await askCounters(engine))?.processing === 0;
+      },
+      move: (id) => deployer.replan(id, signal),
+      log: (message) => say(message),
+    }),
+  );
   await writeDaemonRecord(paths.home, {
     pid: process.pid,
     api: gateway.url,

@@ -1,67 +1,98 @@
+import type { DeploymentId, NodeId } from "@clusterd/wire";
 import type { ControlLoop } from "./deployments/control-loop.ts";
-import type { SpeculationCounters } from "./deployments/speculation-policy.ts";
+import { askCounters, type EngineCounters } from "./deployments/engine-counters.ts";
 import { createSpeculationWatch } from "./deployments/speculation-watch.ts";
+import type { PredictionLog } from "./planning/prediction-log.ts";
+import { bandwidthSourceOf } from "./planning/bandwidth-source.ts";
+import type { HeadedDeployment } from "./state/daemon-state.ts";
 import type { Store } from "./state/store.ts";
 
 const LOOK_MS = 2_000;
-const ASK_MS_MAX = 1_500;
 /** A figure from fewer tokens says little. */
 const TOKENS_MIN = 16;
+/** Before so many tokens of a run, its speed is no outcome of a prediction. */
+const OUTCOME_TOKENS_MIN = 64;
 
-/** Tokens, the seconds they took, and what was guessed of them, from a llama-server's metrics. */
-export function parseCounters(metrics: string): SpeculationCounters | null {
-  const value = (name: string): number => Number(new RegExp(`^llamacpp:${name} ([0-9.e+-]+)$`, "m").exec(metrics)?.[1] ?? NaN);
-  const counters = {
-    tokens: value("tokens_predicted_total"),
-    seconds: value("tokens_predicted_seconds_total"),
-    drafted: value("spec_decode_num_draft_tokens_total"),
-    accepted: value("spec_decode_num_accepted_tokens_total"),
-  };
-  return Object.values(counters).every(Number.isFinite) ? counters : null;
+/** What has been told of one run of an engine. */
+interface Watched {
+  readonly epoch: number;
+  speed: EngineCounters | null;
+  prompt: EngineCounters | null;
+  steps: number;
 }
 
-/** Reads the decode speed of the engines up here from their own counters, and tells the state when there is news. */
-export function watchSpeed(store: Store, loop: ControlLoop): Disposable {
-  const before = new Map<string, SpeculationCounters>();
+/** Reads the speed of the engines up here from their own counters, and tells the state when there is news. */
+export function watchSpeed(store: Store, loop: ControlLoop, predictions: PredictionLog): Disposable {
+  const watched = new Map<DeploymentId, Watched>();
   const speculation = createSpeculationWatch(store);
-  const stepsBefore = new Map<string, number>();
-  const look = async (): Promise<void> => {
+
+  async function look(): Promise<void> {
+    for (const id of watched.keys()) if (loop.engineOf(id) === null) watched.delete(id);
     for (const deployment of store.state.deployments.values()) {
-      const { id, phase } = deployment;
-      const engine = phase === "ready" ? loop.engineOf(id) : null;
+      const engine = deployment.phase === "ready" ? loop.engineOf(deployment.id) : null;
       if (engine === null) continue;
-      const timings = engine.stageTimings();
-      const steps = timings.reduce((sum, timing) => sum + (timing?.steps ?? 0), 0);
-      const key = `${id}/${engine.epoch}`;
-      if (steps !== stepsBefore.get(key)) store.dispatch({ type: "deployment-timed", id, timings });
-      stepsBefore.set(key, steps);
-      try {
-        const response = await fetch(`http://127.0.0.1:${engine.port}/metrics`, {
-          headers: { authorization: `Bearer ${engine.apiKey}` },
-          signal: AbortSignal.timeout(ASK_MS_MAX),
-        });
-        const now = parseCounters(await response.text());
-        if (now === null) continue;
-        speculation.look(deployment, engine.epoch, now);
-        const last = before.get(key);
-        if (last === undefined) before.set(key, now);
-        else if (now.tokens - last.tokens >= TOKENS_MIN && now.seconds > last.seconds) {
-          before.set(key, now);
-          store.dispatch({
-            type: "deployment-measured",
-            id,
-            tokensPerSecond: (now.tokens - last.tokens) / (now.seconds - last.seconds),
-          });
-        }
-      } catch {
-        // Busy or gone: the control loop knows better.
-      }
+      const known = watched.get(deployment.id);
+      const entry = known?.epoch === engine.epoch ? known : { epoch: engine.epoch, speed: null, prompt: null, steps: 0 };
+      watched.set(deployment.id, entry);
+      tellTimings(deployment, engine, entry);
+      const now = await askCounters(engine);
+      if (now === null) continue;
+      speculation.look(deployment, engine.epoch, now);
+      tellSpeed(deployment, now, entry);
+      tellPrompts(deployment.id, now, entry);
     }
-    for (const key of before.keys())
-      if (loop.engineOf(key.split("/")[0] as Parameters<ControlLoop["engineOf"]>[0]) === null) before.delete(key);
-    for (const key of stepsBefore.keys())
-      if (loop.engineOf(key.split("/")[0] as Parameters<ControlLoop["engineOf"]>[0]) === null) stepsBefore.delete(key);
-  };
+  }
+
+  function tellTimings({ id }: HeadedDeployment, engine: NonNullable<ReturnType<ControlLoop["engineOf"]>>, entry: Watched): void {
+    const timings = engine.stageTimings();
+    const steps = timings.reduce((sum, timing) => sum + (timing?.steps ?? 0), 0);
+    if (steps !== entry.steps) store.dispatch({ type: "deployment-timed", id, timings });
+    entry.steps = steps;
+  }
+
+  function tellSpeed(deployment: HeadedDeployment, now: EngineCounters, entry: Watched): void {
+    const { id } = deployment;
+    entry.speed ??= now;
+    const tokens = now.tokens - entry.speed.tokens;
+    const seconds = now.seconds - entry.speed.seconds;
+    if (tokens < TOKENS_MIN || seconds <= 0) return;
+    const guessed = now.accepted - entry.speed.accepted;
+    entry.speed = now;
+    store.dispatch({ type: "deployment-measured", id, tokensPerSecond: tokens / seconds });
+    const stepsPerSecond = Math.max(1, tokens - guessed) / seconds;
+    store.dispatch({ type: "deployment-record", id, measured: { stepsPerSecond } });
+    if (now.tokens >= OUTCOME_TOKENS_MIN) recordOutcome(deployment, stepsPerSecond, entry.epoch);
+  }
+
+  function tellPrompts(id: DeploymentId, now: EngineCounters, entry: Watched): void {
+    entry.prompt ??= now;
+    const tokens = now.promptTokens - entry.prompt.promptTokens;
+    const seconds = now.promptSeconds - entry.prompt.promptSeconds;
+    if (tokens < TOKENS_MIN || seconds <= 0) return;
+    entry.prompt = now;
+    store.dispatch({ type: "deployment-record", id, measured: { promptTokensPerSecond: tokens / seconds } });
+  }
+
+  function recordOutcome({ id, model, placement }: HeadedDeployment, measured: number, epoch: number): void {
+    const { tokensPerSecond: predicted, low, high } = placement.predicted;
+    predictions.record({
+      run: `${id}/${epoch}`,
+      at: new Date().toISOString(),
+      model,
+      context: placement.context,
+      stages: placement.stages.map(({ node, firstLayer, lastLayer }) => ({
+        node,
+        layers: lastLayer - firstLayer + 1,
+        source: bandwidthSourceOf(store.state, node as NodeId),
+      })),
+      predicted,
+      low,
+      high,
+      measured,
+      error: measured / predicted - 1,
+    });
+  }
+
   const timer = setInterval(() => void look(), LOOK_MS);
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }

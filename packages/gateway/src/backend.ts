@@ -9,6 +9,7 @@ import type {
   Pin,
   Placement,
   PlanResult,
+  ReplanPolicy,
   SpeculationWish,
 } from "@clusterd/wire";
 
@@ -48,6 +49,8 @@ export interface LoadBody {
   /** The draft model's REF. */
   readonly draft?: string;
   readonly speculation?: SpeculationWish;
+  /** `now`: move the running deployment to the best placement of what was asked for then. The others: what it is to do from then on. */
+  readonly replan?: "now" | ReplanPolicy;
 }
 
 /** The node behind the HTTP surface: what it knows, where requests go, and what may be asked of it. */

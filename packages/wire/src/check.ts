@@ -40,6 +40,12 @@ export const amount: Check<number> = (value, path) => {
   return value;
 };
 
+/** A finite number, of either sign. */
+export const finite: Check<number> = (value, path) => {
+  if (typeof value !== "number" || !Number.isFinite(value)) throw wrong(path, "a finite number");
+  return value;
+};
+
 export const flag: Check<boolean> = (value, path) => {
   if (typeof value !== "boolean") throw wrong(path, "true or false");
   return value;

@@ -4,10 +4,17 @@ import type { SpeculationView } from "./speculation.ts";
 
 export type NodeState = "alive" | "suspect" | "left";
 
+/** What one node measured of its way to another. */
 export interface LinkView {
   readonly to: NodeId;
+  /** Median round trip: of a hidden state's size over the tunnels' own path, before the first such measurement of heartbeats. */
   readonly rttMs: number;
+  /** The shortest one; null or absent before the first measurement. */
+  readonly rttMsMin?: number | null;
+  /** Towards `to`, by its own clock; 0: not measured yet. */
   readonly bytesPerSecond: number;
+  /** When, in milliseconds since 1970 by the measuring node's clock; null or absent: not yet. */
+  readonly measuredAt?: number | null;
 }
 
 export interface NodeView {
@@ -70,6 +77,32 @@ export interface StageView {
   readonly progress: number;
 }
 
+/** What a plan foretold of a deployment, beside what came true. Milliseconds, tokens per second. `null`: not known yet. */
+export interface PredictionView {
+  readonly low: number;
+  readonly high: number;
+  readonly promptTokens: number;
+  readonly timeToFirstTokenMs: number | null;
+  /** Of as many prompt tokens, at the speed at which prompts were really worked off. */
+  readonly measuredTimeToFirstTokenMs: number | null;
+  /** Measured ÷ predicted tokens per second − 1, what was guessed ahead not counted. */
+  readonly error: number | null;
+}
+
+/** Whether a deployment moves to a better placement by itself. */
+export type ReplanPolicy = "ask" | "auto";
+
+/** A placement for now that is worth moving a running deployment to. Milliseconds are predictions with the figures of now. */
+export interface ProposalView {
+  readonly head: NodeId;
+  readonly stages: readonly { readonly node: NodeId; readonly firstLayer: number; readonly lastLayer: number }[];
+  /** Per token as deployed, and as proposed; with the objective `throughput` of the slowest stage. */
+  readonly msDeployed: number;
+  readonly msProposed: number;
+  /** Speed won, as a share of today's. */
+  readonly gain: number;
+}
+
 export interface DeploymentView {
   readonly model: ModelId;
   readonly aliases: readonly string[];
@@ -87,6 +120,10 @@ export interface DeploymentView {
   readonly stages: readonly StageView[];
   readonly predictedTokensPerSecond: number;
   readonly measuredTokensPerSecond: number | null;
+  readonly prediction: PredictionView;
+  readonly replan: ReplanPolicy;
+  /** Null while the deployed placement is about as good as any. */
+  readonly proposal: ProposalView | null;
 }
 
 /** A machine that asks to be let in; the code is shown on both screens. */

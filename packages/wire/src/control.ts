@@ -1,7 +1,16 @@
 import type { ErrorCode } from "./errors.ts";
-import type { ContentId, DeploymentId } from "./ids.ts";
+import type { ReplanPolicy } from "./cluster-state.ts";
+import type { ContentId, DeploymentId, NodeId } from "./ids.ts";
 import type { ModelProfile } from "./model-profile.ts";
 import type { Placement } from "./plan.ts";
+
+/** What a person asked for besides the model, kept for the day it is planned again. Nodes by id. */
+export interface DeployWish {
+  readonly head: NodeId | null;
+  readonly pins: readonly { readonly node: NodeId; readonly firstLayer: number; readonly lastLayer: number }[];
+  readonly without: readonly NodeId[];
+  readonly replan: ReplanPolicy;
+}
 
 /** Ask the head's node to run a deployment. Stages name nodes by their ids here. */
 export interface DeployRequest {
@@ -10,6 +19,13 @@ export interface DeployRequest {
   readonly contentId: ContentId;
   readonly aliases: readonly string[];
   readonly placement: Placement;
+  readonly wish: DeployWish;
+}
+
+/** Ask the head's node to move a deployment to the best placement for now. */
+export interface ReplanRequest {
+  readonly type: "replan";
+  readonly deployment: DeploymentId;
 }
 
 export interface UndeployRequest {
@@ -79,6 +95,7 @@ export interface DrainRequest {
 
 export type ControlRequest =
   | DeployRequest
+  | ReplanRequest
   | UndeployRequest
   | WorkerStartRequest
   | WorkerStopRequest
@@ -92,6 +109,8 @@ export type ControlRequest =
 export interface ControlAnswers {
   readonly deploy: { readonly accepted: true };
   readonly undeploy: { readonly stopped: boolean };
+  /** `moved`: false where it stands at the best placement already. */
+  readonly replan: { readonly deployment: DeploymentId; readonly placement: Placement; readonly moved: boolean };
   /** `held`: for each of the digests, whether the worker puts these weights in from its own file. */
   readonly "worker-start": { readonly ticket: Uint8Array; readonly held: readonly boolean[] };
   readonly "worker-stop": { readonly stopped: boolean };

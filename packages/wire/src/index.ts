@@ -1,7 +1,7 @@
 // What nodes say to each other. Encoding details and validators stay inside.
 export type { NodeId, ModelId, ContentId, DeploymentId } from "./ids.ts";
 export { asNodeId, asModelId, asContentId, asDeploymentId, sameModel } from "./ids.ts";
-export type { Accelerator, BandwidthSource, DeviceInfo } from "./device-info.ts";
+export type { Accelerator, BandwidthSource, DeviceInfo, RaisableMemory } from "./device-info.ts";
 export type { KvType, LayerProfile, ModelProfile } from "./model-profile.ts";
 export { KV_BYTES_PER_ELEMENT } from "./model-profile.ts";
 export type {
@@ -39,6 +39,9 @@ export type {
   NodeView,
   PendingView,
   Percentiles,
+  PredictionView,
+  ProposalView,
+  ReplanPolicy,
   StageTiming,
   StageView,
 } from "./cluster-state.ts";
@@ -51,6 +54,7 @@ export type {
   ControlReply,
   ControlRequest,
   DeployRequest,
+  DeployWish,
   DrainRequest,
   EngineTicketRequest,
   ProfileRequest,

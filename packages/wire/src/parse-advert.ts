@@ -1,5 +1,5 @@
 import type { Advert } from "./advert.ts";
-import { amount, count, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
+import { amount, count, finite, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
 import type { DeploymentPhase, DeploymentView, PendingView } from "./cluster-state.ts";
 import type { BandwidthSource } from "./device-info.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
@@ -23,6 +23,10 @@ const ALIASES_MAX = 16;
 /** More than any machine has: a claim beyond it is a lie (FAULTS: lying peer). */
 export const MEMORY_BYTES_PLAUSIBLE: number = 8 * 2 ** 40;
 export const BANDWIDTH_PLAUSIBLE = 20e12;
+export const FLOPS_PLAUSIBLE = 10e15;
+/** Of a link: 800 Gbit/s. A round trip longer than this is no link a pipeline could use. */
+export const LINK_RATE_PLAUSIBLE = 100e9;
+const RTT_MS_MAX = 60_000;
 
 const nodeId = text<NodeId>(ID_LENGTH_MAX);
 const name = text(NAME_LENGTH_MAX);
@@ -38,9 +42,18 @@ const device = record({
   memoryBytesTotal: memory,
   memoryBytesFree: memory,
   memoryBytesBudget: memory,
+  raisable: nullable(record({ memoryBytes: memory, wiredLimitMb: count() })),
   bandwidthBytesPerSecond: clamped(BANDWIDTH_PLAUSIBLE),
   bandwidthSource: oneOf<BandwidthSource>("table", "probe", "decode", "flag"),
-  accelerators: list(record({ name: text(MODEL_LENGTH_MAX), memoryBytes: memory }), ACCELERATORS_MAX),
+  flopsPerSecond: nullable(clamped(FLOPS_PLAUSIBLE)),
+  accelerators: list(
+    record({
+      name: text(MODEL_LENGTH_MAX),
+      memoryBytes: memory,
+      bandwidthBytesPerSecond: nullable(clamped(BANDWIDTH_PLAUSIBLE)),
+    }),
+    ACCELERATORS_MAX,
+  ),
 });
 
 const percentiles = record({ p50: amount, p95: amount });
@@ -89,6 +102,24 @@ const view: Check<DeploymentView> = record({
   stages: list(stage, REMOTE_STAGES_MAX + 1),
   predictedTokensPerSecond: amount,
   measuredTokensPerSecond: nullable(amount),
+  prediction: record({
+    low: amount,
+    high: amount,
+    promptTokens: count(),
+    timeToFirstTokenMs: nullable(amount),
+    measuredTimeToFirstTokenMs: nullable(amount),
+    error: nullable(finite),
+  }),
+  replan: oneOf("ask", "auto"),
+  proposal: nullable(
+    record({
+      head: nodeId,
+      stages: list(record({ node: nodeId, firstLayer: count(LAYERS_MAX), lastLayer: count(LAYERS_MAX) }), REMOTE_STAGES_MAX + 1),
+      msDeployed: amount,
+      msProposed: amount,
+      gain: amount,
+    }),
+  ),
 });
 
 const pending: Check<PendingView> = record({
@@ -113,7 +144,16 @@ const advert: Check<Advert> = record({
   sequence: count(),
   draining: flag,
   device,
-  links: list(record({ to: nodeId, rttMs: amount, bytesPerSecond: amount }), CLUSTER_NODES_MAX),
+  links: list(
+    record({
+      to: nodeId,
+      rttMs: clamped(RTT_MS_MAX),
+      rttMsMin: nullable(clamped(RTT_MS_MAX)),
+      bytesPerSecond: clamped(LINK_RATE_PLAUSIBLE),
+      measuredAt: nullable(count()),
+    }),
+    CLUSTER_NODES_MAX,
+  ),
   engine: record({ fingerprint: text(ID_LENGTH_MAX), rpcProtocol: name, llamaCpp: name }),
   models: list(
     record({

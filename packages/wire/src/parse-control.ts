@@ -1,7 +1,7 @@
 import { amount, bytes, count, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
-import type { ControlAnswers, ControlFailure, ControlReply, ControlRequest } from "./control.ts";
+import type { ControlAnswers, ControlFailure, ControlReply, ControlRequest, DeployWish } from "./control.ts";
 import { ClusterdError, type ErrorCode } from "./errors.ts";
-import type { ContentId, DeploymentId, ModelId } from "./ids.ts";
+import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
 import type { ModelProfile } from "./model-profile.ts";
 import { plannedSpeculation, vocabulary } from "./parse-speculation.ts";
@@ -79,6 +79,13 @@ const placement: Check<Placement> = record({
   why: list(sentence, NOTES_MAX),
 });
 
+const wish: Check<DeployWish> = record({
+  head: nullable(text<NodeId>(ID_LENGTH_MAX)),
+  pins: list(record({ node: text<NodeId>(ID_LENGTH_MAX), firstLayer: layer, lastLayer: layer }), REMOTE_STAGES_MAX + 1),
+  without: list(text<NodeId>(ID_LENGTH_MAX), CLUSTER_NODES_MAX),
+  replan: oneOf("ask", "auto"),
+});
+
 const profile: Check<ModelProfile> = record({
   id: text<ModelId>(NAME_MAX),
   contentId,
@@ -108,7 +115,8 @@ const profile: Check<ModelProfile> = record({
 });
 
 const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<ControlRequest, { type: Type }>> } = {
-  deploy: record({ type: oneOf("deploy"), deployment, contentId, aliases: list(text(NAME_MAX), 16), placement }),
+  deploy: record({ type: oneOf("deploy"), deployment, contentId, aliases: list(text(NAME_MAX), 16), placement, wish }),
+  replan: record({ type: oneOf("replan"), deployment }),
   undeploy: record({ type: oneOf("undeploy"), deployment }),
   "worker-start": record({
     type: oneOf("worker-start"),
@@ -139,6 +147,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
 const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[Type]> } = {
   deploy: record({ accepted: oneOf(true) }),
   undeploy: record({ stopped: flag }),
+  replan: record({ deployment, placement, moved: flag }),
   "worker-start": record({ ticket: bytes(TICKET_BYTES), held: list(flag, LAYERS_MAX + 1) }),
   "worker-stop": record({ stopped: flag }),
   "worker-ended": record({ noted: oneOf(true) }),

@@ -1,9 +1,9 @@
 import type { ModelId, Placement } from "@clusterd/wire";
 import { findDaemon } from "../api/find-daemon.ts";
 import { command, type Command } from "../arguments/command.ts";
-import { text, toggle } from "../arguments/flag.ts";
+import { choice, text, toggle } from "../arguments/flag.ts";
 import { absoluteRef } from "../model-ref.ts";
-import { layerRange, rate } from "../text/rate.ts";
+import { layerRange, rate, seconds } from "../text/rate.ts";
 import { printable } from "../text/printable.ts";
 import { awaitReady } from "./await-deployment.ts";
 import { placeBody, PLACE_FLAGS } from "./place-flags.ts";
@@ -14,6 +14,13 @@ interface Loaded {
   readonly plan: Placement;
 }
 
+/** What is foretold, said before it is known. */
+function predictedLine({ tokensPerSecond, low, high, timeToFirstTokenMs, promptTokens }: Placement["predicted"]): string {
+  const first =
+    timeToFirstTokenMs === null ? "" : `, first token after ${seconds(timeToFirstTokenMs)} for a prompt of ${promptTokens}`;
+  return `predicted: ${rate(tokensPerSecond)} tokens/s (${rate(low)} to ${rate(high)})${first}`;
+}
+
 export const loadCommand: Command = command({
   name: "load",
   summary: "deploy a model over the cluster",
@@ -22,21 +29,28 @@ export const loadCommand: Command = command({
     ...PLACE_FLAGS,
     as: text("ALIAS", "another name for requests to use"),
     wait: toggle("return when a token has come out"),
+    replan: choice(
+      ["now", "ask", "auto"],
+      "now: move the running deployment to the best placement for now; auto: let it move by itself when idle (default ask)",
+    ),
   },
   examples: [
     ["clusterd load demo --wait", "the bundled model, wherever it runs best"],
     ["clusterd load ~/models/big.gguf --objective spread", "over all nodes"],
+    ["clusterd load demo --replan now", "where it should run by what is known now"],
     ["clusterd load big.gguf --draft small.gguf", "a small model guesses ahead: fewer walks over slow links"],
   ],
   async run(context, { args, flags }) {
     const client = await findDaemon(context.home, context.signal);
-    const { as, wait, ...place } = flags;
+    const { as, wait, replan, ...place } = flags;
     const body = {
       model: absoluteRef(args[0] ?? "", context.cwd),
       ...placeBody(place, context.cwd),
       ...(as === undefined ? {} : { as }),
+      ...(replan === undefined ? {} : { replan }),
     };
     const loaded = (await client.post("/cluster/v1/load", body)) as Loaded;
+    context.terminal.say(predictedLine(loaded.plan.predicted));
     const ready = wait ? await awaitReady(context, client, loaded.model) : null;
     if (context.json) {
       context.terminal.printJson({ ...loaded, state: ready === null ? "loading" : "ready" });
@@ -48,7 +62,7 @@ export const loadCommand: Command = command({
     );
     if (ready !== null)
       context.terminal.print(
-        `${rate(ready.measuredTokensPerSecond)} measured, ${rate(ready.predictedTokensPerSecond)} predicted`,
+        `${rate(ready.measuredTokensPerSecond)} tokens/s measured, ${rate(ready.predictedTokensPerSecond)} predicted`,
       );
   },
 });

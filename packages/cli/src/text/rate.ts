@@ -10,6 +10,12 @@ export function milliseconds(ms: number | null): string {
   return ms >= 100 ? ms.toFixed(0) : ms >= 10 ? ms.toFixed(1) : ms.toFixed(2);
 }
 
+/** A wait, in the unit a person counts it in. */
+export function seconds(ms: number | null): string {
+  if (ms === null || !Number.isFinite(ms)) return "—";
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+}
+
 /** First and last layer, both included. */
 export function layerRange(stage: { readonly firstLayer: number; readonly lastLayer: number }): string {
   return stage.firstLayer === stage.lastLayer ? `${stage.firstLayer}` : `${stage.firstLayer}–${stage.lastLayer}`;

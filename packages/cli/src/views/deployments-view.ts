@@ -1,8 +1,8 @@
 import { formatBytes } from "@clusterd/daemon/format";
-import type { ClusterState, DeploymentView } from "@clusterd/wire";
+import type { ClusterState, DeploymentView, NodeId } from "@clusterd/wire";
 import { bar, percent } from "../text/bar.ts";
 import { printable } from "../text/printable.ts";
-import { layerRange, milliseconds, rate } from "../text/rate.ts";
+import { layerRange, milliseconds, rate, seconds } from "../text/rate.ts";
 import type { Style } from "../text/style.ts";
 import { table } from "../text/table.ts";
 import { nodeNames } from "./node-names.ts";
@@ -35,11 +35,39 @@ export function deploymentLines(state: ClusterState, deployment: DeploymentView,
   return [
     `${style("strong", printable(deployment.model))}${aliases}  ${style(PHASE_TONES[deployment.state], deployment.state)}`,
     ...(deployment.reason === null ? [] : [`  ${printable(deployment.reason)}`]),
-    `  ${measured} (predicted ${rate(deployment.predictedTokensPerSecond)}) · head ${nameOf(deployment.head)} · ` +
+    `  ${measured} (${predictedText(deployment)}) · head ${nameOf(deployment.head)} · ` +
       `context ${deployment.context} × ${deployment.slots} · epoch ${deployment.epoch}`,
+    ...firstTokenLines(deployment.prediction),
     ...speculationLines(deployment.speculation),
+    ...proposalLines(deployment, nameOf, style),
     ...(rows.length === 0 ? [] : table(columns, rows, style).map((line) => `  ${line}`)),
   ];
+}
+
+/** The prediction with its range, and how far off it was. */
+function predictedText({ predictedTokensPerSecond, prediction: { low, high, error } }: DeploymentView): string {
+  const off = error === null ? "" : `, ${error >= 0 ? "+" : "−"}${(Math.abs(error) * 100).toFixed(0)} % off`;
+  return `predicted ${rate(predictedTokensPerSecond)}, ${rate(low)} to ${rate(high)}${off}`;
+}
+
+function firstTokenLines({
+  timeToFirstTokenMs,
+  measuredTimeToFirstTokenMs,
+  promptTokens,
+}: DeploymentView["prediction"]): string[] {
+  if (timeToFirstTokenMs === null && measuredTimeToFirstTokenMs === null) return [];
+  const measured = measuredTimeToFirstTokenMs === null ? "not measured yet" : seconds(measuredTimeToFirstTokenMs);
+  const predicted = timeToFirstTokenMs === null ? "" : ` (predicted ${seconds(timeToFirstTokenMs)})`;
+  return [`  first token for a prompt of ${promptTokens}: ${measured}${predicted}`];
+}
+
+/** A better placement than the deployed one, and the command that moves to it. */
+function proposalLines({ model, proposal, replan }: DeploymentView, nameOf: (node: NodeId) => string, style: Style): string[] {
+  if (proposal === null) return [];
+  const stages = proposal.stages.map((stage) => `${nameOf(stage.node)} ${layerRange(stage)}`).join(", ");
+  const how = replan === "auto" ? "it moves when it is idle" : `clusterd load ${printable(model)} --replan now`;
+  const gain = `${(proposal.gain * 100).toFixed(0)} % faster`;
+  return [style("warn", `  placed anew it would be ${gain}: ${stages} (head ${nameOf(proposal.head)}); ${how}`)];
 }
 
 /** How tokens are guessed ahead, and how often rightly. */

@@ -12,6 +12,8 @@ export interface HomePaths {
   readonly lock: string;
   readonly apiKey: string;
   readonly deployments: string;
+  /** The latest predictions beside what came of them. */
+  readonly predictions: string;
   readonly models: string;
   readonly cache: string;
   readonly logs: string;
@@ -33,6 +35,7 @@ export function homePaths(home: string): HomePaths {
     lock: join(home, "daemon.sock"),
     apiKey: join(home, "api.key"),
     deployments: join(home, "deployments.json"),
+    predictions: join(home, "predictions.json"),
     models: join(home, "models"),
     cache: join(home, "cache"),
     logs: join(home, "logs"),

@@ -10,6 +10,7 @@ import {
   type ControlAnswers,
   type ControlRequest,
   type DeploymentId,
+  type DeployRequest,
   type ModelId,
   type ModelProfile,
   type NodeId,
@@ -18,6 +19,7 @@ import {
 } from "@clusterd/wire";
 import type { Store } from "../state/store.ts";
 import { allDeployments } from "../state/view.ts";
+import { askedWish, sameStages } from "./headed.ts";
 import { planForCluster, withNodeIds } from "./plan-cluster.ts";
 import { doesNotFit } from "./refusal-text.ts";
 import { saysHow, wishOf } from "./wish.ts";
@@ -37,7 +39,7 @@ export interface DeployConfig {
     request: Extract<ControlRequest, { type: Type }>,
     signal: AbortSignal,
   ): Promise<ControlAnswers[Type]>;
-  startHere(deployment: DeploymentId, contentId: ContentId, aliases: readonly string[], placement: Placement): void;
+  startHere(request: Omit<DeployRequest, "type">): void;
   stopHere(deployment: DeploymentId): boolean;
 }
 
@@ -46,6 +48,8 @@ export interface Deployer {
   plan(body: LoadBody, signal: AbortSignal): Promise<PlanResult>;
   load(body: LoadBody, signal: AbortSignal): Promise<{ deployment: DeploymentId; model: ModelId; plan: Placement }>;
   unload(model: string, signal: AbortSignal): Promise<{ model: ModelId }>;
+  /** Moves a deployment that this node heads to the best placement for now, where that is another one. */
+  replan(deployment: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]>;
 }
 
 export function createDeployer(config: DeployConfig): Deployer {
@@ -120,7 +124,54 @@ export function createDeployer(config: DeployConfig): Deployer {
     }
   }
 
+  /** Begins a deployment on its head's node; the placement names nodes by what people see. */
+  async function start(
+    { contentId, aliases, wish, plan }: Pick<DeployRequest, "contentId" | "aliases" | "wish"> & { readonly plan: Placement },
+    signal: AbortSignal,
+  ): Promise<DeploymentId> {
+    const placement = withNodeIds(store.state, { ...plan, alternatives: [] });
+    const deployment = asDeploymentId(randomBytes(8).toString("hex"));
+    const request = { deployment, contentId, aliases, placement, wish };
+    const head = placement.head as NodeId;
+    if (head === store.state.self) config.startHere(request);
+    else await config.ask(head, { type: "deploy", ...request }, AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]));
+    return deployment;
+  }
+
+  /** A load that only says `replan: now`: to where the deployment's own wishes lead with the figures of now. */
+  async function move(body: LoadBody, profile: ModelProfile, known: AdvertDeployment | null, signal: AbortSignal) {
+    const { replan: _, ...rest } = body;
+    if (known === null || saysHow(rest)) {
+      throw new ClusterdError("invalid_request", "Only what is deployed can be moved, and only as it was asked for.", {
+        next: known === null ? "Load it first: clusterd load REF" : "Leave out the other wishes, or load it anew with them.",
+        param: "replan",
+      });
+    }
+    const { head } = known.view;
+    const waiting = AbortSignal.any([signal, AbortSignal.timeout(REPLACE_MS_MAX)]);
+    const moved =
+      head === store.state.self
+        ? await replan(known.id, signal)
+        : await config.ask(head, { type: "replan", deployment: known.id }, waiting);
+    return { deployment: moved.deployment, model: profile.id, plan: moved.placement };
+  }
+
+  async function replan(id: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]> {
+    const headed = store.state.deployments.get(id);
+    const file = headed === undefined ? null : catalog.byContent(headed.contentId);
+    if (headed === undefined || file === null)
+      throw new ClusterdError("not_found", "That deployment is not headed by this node any more.");
+    const plan = planForCluster(store.state, file.profile, askedWish(headed), new Set([id]));
+    if (!plan.feasible) throw doesNotFit(headed.model, plan);
+    if (sameStages(withNodeIds(store.state, plan), headed.placement)) return { deployment: id, placement: plan, moved: false };
+    config.stopHere(id);
+    await gone(id, signal);
+    const { contentId, aliases, asked: wish } = headed;
+    return { deployment: await start({ contentId, aliases, wish, plan }, signal), placement: plan, moved: true };
+  }
+
   return {
+    replan,
     async plan(body, signal) {
       mustBeMember();
       const profile = await profileOf(body.model, signal);
@@ -134,6 +185,7 @@ export function createDeployer(config: DeployConfig): Deployer {
       const profile = await profileOf(body.model, signal);
       const draft = body.draft === undefined ? null : await profileOf(body.draft, signal);
       const known = running(profile.contentId);
+      if (body.replan === "now") return move(body, profile, known, signal);
       const wish = wishOf(store.state, body, draft);
       const result = planForCluster(store.state, profile, wish, new Set(known === null ? [] : [known.id]));
       if (!result.feasible) throw doesNotFit(profile.id, result);
@@ -144,16 +196,10 @@ export function createDeployer(config: DeployConfig): Deployer {
         if (broken.contentId === profile.contentId && broken.view.state === "failed")
           await stop(broken, signal).catch(() => undefined);
       }
-      const placement = withNodeIds(store.state, result);
-      const deployment = asDeploymentId(randomBytes(8).toString("hex"));
       const aliases = body.as === undefined ? [] : [body.as];
-      if (placement.head === store.state.self) config.startHere(deployment, profile.contentId, aliases, placement);
-      else
-        await config.ask(
-          placement.head as NodeId,
-          { type: "deploy", deployment, contentId: profile.contentId, aliases, placement },
-          AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]),
-        );
+      const { head, pins, without } = wish;
+      const asked = { head, pins, without, replan: body.replan ?? "ask" };
+      const deployment = await start({ contentId: profile.contentId, aliases, wish: asked, plan: result }, signal);
       return { deployment, model: profile.id, plan: result };
     },
     async unload(model, signal) {

@@ -1,5 +1,14 @@
-import { asModelId, type ContentId, type DeploymentId, type ModelProfile, type NodeId, type Placement } from "@clusterd/wire";
-import type { HeadedDeployment } from "../state/daemon-state.ts";
+import {
+  asModelId,
+  type ContentId,
+  type DeploymentId,
+  type DeployWish,
+  type ModelProfile,
+  type NodeId,
+  type Placement,
+} from "@clusterd/wire";
+import { UNMEASURED } from "../state/apply.ts";
+import type { HeadedDeployment, PlanWish } from "../state/daemon-state.ts";
 
 /** A deployment this node is to head, as it begins. */
 export function newDeployment(
@@ -9,6 +18,7 @@ export function newDeployment(
   aliases: readonly string[],
   placement: Placement,
   draft: ModelProfile | null,
+  asked: DeployWish,
 ): HeadedDeployment {
   return {
     id,
@@ -20,13 +30,14 @@ export function newDeployment(
       objective: placement.objective,
       head: placement.head as NodeId,
       pins: [],
-      without: [],
+      without: asked.without,
       context: placement.context,
       slots: placement.slots,
       kv: placement.kv,
       speculation: placement.speculation.type,
       draft,
     },
+    asked,
     placement,
     wanted: true,
     phase: "planning",
@@ -34,9 +45,23 @@ export function newDeployment(
     epoch: 0,
     progress: placement.stages.map(() => 0),
     measuredTokensPerSecond: null,
+    measured: UNMEASURED,
+    proposal: null,
     speculation: { acceptance: null, active: placement.speculation.type !== "off" },
     timings: [],
     crashesAtMs: [],
     retryAtMs: 0,
   };
+}
+
+/** What a better placement of a running deployment may be: as it was asked for, with the context it has now. */
+export function askedWish({ asked, wish }: HeadedDeployment): PlanWish {
+  return { ...wish, head: asked.head, pins: asked.pins, without: asked.without };
+}
+
+/** Whether two placements put the same layers on the same nodes under the same head. Nodes by id. */
+export function sameStages(a: Placement, b: Placement): boolean {
+  const text = ({ head, stages }: Placement): string =>
+    [head, ...stages.map((stage) => `${stage.node}:${stage.firstLayer}-${stage.lastLayer}`)].join(" ");
+  return text(a) === text(b);
 }

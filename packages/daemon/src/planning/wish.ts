@@ -30,6 +30,6 @@ export function wishOf(state: DaemonState, body: LoadBody, draft: ModelProfile |
 
 /** Whether a request says anything about how to place the model, beyond naming it. */
 export function saysHow(body: LoadBody): boolean {
-  const { as, objective, head, pin, without, ctx, slots, kv, draft, speculation } = body;
-  return [as, objective, head, pin, without, ctx, slots, kv, draft, speculation].some((value) => value !== undefined);
+  const { as, objective, head, pin, without, ctx, slots, kv, draft, speculation, replan } = body;
+  return [as, objective, head, pin, without, ctx, slots, kv, draft, speculation, replan].some((value) => value !== undefined);
 }

@@ -1,6 +1,9 @@
 import { CLUSTER_NODES_MAX, isNewer, type DeploymentId, type NodeId } from "@clusterd/wire";
-import type { DaemonState, HeadedDeployment, OtherNode, StateEvent } from "./daemon-state.ts";
+import type { DaemonState, HeadedDeployment, MeasuredRecord, OtherNode, StateEvent } from "./daemon-state.ts";
 import { afterCrash } from "./crash-policy.ts";
+
+/** Of a placement that has not answered anything yet. */
+export const UNMEASURED: MeasuredRecord = { stepsPerSecond: null, promptTokensPerSecond: null };
 
 /** The one place where state changes: pure, total, and the same state where an event says nothing new. */
 export function apply(state: DaemonState, event: StateEvent): DaemonState {
@@ -80,6 +83,10 @@ function changed(
       };
     case "deployment-measured":
       return { ...deployment, measuredTokensPerSecond: event.tokensPerSecond };
+    case "deployment-record":
+      return { ...deployment, measured: { ...deployment.measured, ...event.measured } };
+    case "deployment-proposal":
+      return { ...deployment, proposal: event.proposal };
     case "deployment-timed":
       return { ...deployment, timings: event.timings };
     case "deployment-speculation":
@@ -92,6 +99,8 @@ function changed(
         placement: event.placement,
         progress: event.placement.stages.map(() => 0),
         measuredTokensPerSecond: null,
+        measured: UNMEASURED,
+        proposal: null,
         timings: [],
       };
     case "deployment-failed":

@@ -5,6 +5,7 @@ import type {
   DataPlaneAddress,
   DeploymentId,
   DeploymentPhase,
+  DeployWish,
   DeviceInfo,
   EngineSummary,
   ErrorCode,
@@ -15,6 +16,7 @@ import type {
   NodeState,
   PendingView,
   Placement,
+  ProposalView,
   SpeculationWish,
   StageTiming,
 } from "@clusterd/wire";
@@ -70,13 +72,24 @@ export interface SpeculationRecord {
   readonly active: boolean;
 }
 
+/** What a deployment's speed is beside its prediction. Null: not known yet. */
+export interface MeasuredRecord {
+  /** Steps of the model per second of one stream: tokens that were guessed rightly not counted. */
+  readonly stepsPerSecond: number | null;
+  /** Prompt tokens per second. */
+  readonly promptTokensPerSecond: number | null;
+}
+
 /** A deployment this node heads. */
 export interface HeadedDeployment {
   readonly id: DeploymentId;
   readonly model: ModelId;
   readonly contentId: ContentId;
   readonly aliases: readonly string[];
+  /** What it is planned by after a loss: as deployed, on this head. */
   readonly wish: PlanWish;
+  /** What a person asked for, which a better placement must keep to. */
+  readonly asked: DeployWish;
   /** Stages and head named by node ids. */
   readonly placement: Placement;
   readonly wanted: boolean;
@@ -86,6 +99,8 @@ export interface HeadedDeployment {
   /** Loaded share of each stage, 0 to 1. */
   readonly progress: readonly number[];
   readonly measuredTokensPerSecond: number | null;
+  readonly measured: MeasuredRecord;
+  readonly proposal: ProposalView | null;
   readonly speculation: SpeculationRecord;
   /** Of the placement's stages, in order. */
   readonly timings: readonly (StageTiming | null)[];
@@ -117,6 +132,8 @@ export type StateEvent =
   | { readonly type: "deployment-progress"; readonly id: DeploymentId; readonly stage: number; readonly progress: number }
   | { readonly type: "deployment-ready"; readonly id: DeploymentId; readonly tokensPerSecond: number | null }
   | { readonly type: "deployment-measured"; readonly id: DeploymentId; readonly tokensPerSecond: number }
+  | { readonly type: "deployment-record"; readonly id: DeploymentId; readonly measured: Partial<MeasuredRecord> }
+  | { readonly type: "deployment-proposal"; readonly id: DeploymentId; readonly proposal: ProposalView | null }
   | { readonly type: "deployment-timed"; readonly id: DeploymentId; readonly timings: readonly (StageTiming | null)[] }
   | { readonly type: "deployment-speculation"; readonly id: DeploymentId; readonly speculation: SpeculationRecord }
   | { readonly type: "deployment-broken"; readonly id: DeploymentId; readonly failure: Failure; readonly atMs: number }

@@ -7,6 +7,7 @@ import {
   type ModelView,
   type NodeId,
   type NodeView,
+  type PredictionView,
 } from "@clusterd/wire";
 import type { DaemonState, HeadedDeployment } from "./daemon-state.ts";
 import { displayNames } from "./names.ts";
@@ -47,6 +48,23 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
     })),
     predictedTokensPerSecond: placement.predicted.tokensPerSecond,
     measuredTokensPerSecond: measured,
+    prediction: predictionView(deployment),
+    replan: deployment.asked.replan,
+    proposal: deployment.proposal,
+  };
+}
+
+/** What was foretold, beside what came true: of steps, since what is guessed ahead is no part of the prediction. */
+function predictionView({ placement: { predicted }, measured }: HeadedDeployment): PredictionView {
+  const { low, high, promptTokens, timeToFirstTokenMs, tokensPerSecond } = predicted;
+  const { stepsPerSecond, promptTokensPerSecond } = measured;
+  return {
+    low,
+    high,
+    promptTokens,
+    timeToFirstTokenMs,
+    measuredTimeToFirstTokenMs: promptTokensPerSecond === null ? null : (promptTokens / promptTokensPerSecond) * 1000,
+    error: stepsPerSecond === null ? null : stepsPerSecond / tokensPerSecond - 1,
   };
 }
 

@@ -52,6 +52,7 @@ const LOAD_FIELDS: FieldRules = {
   kv: oneOf("f16", "q8_0", "q4_0"),
   draft: name,
   speculation: oneOf(...SPECULATION_WISHES),
+  replan: oneOf("now", "ask", "auto"),
 };
 
 interface CheckedLoad {
@@ -66,6 +67,7 @@ interface CheckedLoad {
   kv?: KvType;
   draft?: string;
   speculation?: SpeculationWish;
+  replan?: "now" | "ask" | "auto";
 }
 
 function knownFields(body: JsonObject, names: readonly string[], where?: string): void {

@@ -58,6 +58,9 @@ function deploymentOf(route: Route): DeploymentView {
     ],
     predictedTokensPerSecond: 10,
     measuredTokensPerSecond: null,
+    prediction: { low: 9, high: 11, promptTokens: 512, timeToFirstTokenMs: null, measuredTimeToFirstTokenMs: null, error: null },
+    replan: "ask",
+    proposal: null,
   };
 }
 

@@ -65,6 +65,20 @@ function speculationFamilies(state: ClusterState): readonly string[] {
   ];
 }
 
+/** What was foretold of each deployment, and how far off it was. */
+function predictionFamilies(state: ClusterState): readonly string[] {
+  const predicted = state.deployments.map(
+    ({ model, predictedTokensPerSecond }) => `${labelText({ model })} ${predictedTokensPerSecond}`,
+  );
+  const errors = state.deployments.flatMap(({ model, prediction: { error } }) =>
+    error === null ? [] : [`${labelText({ model })} ${error}`],
+  );
+  return [
+    family("clusterd_plan_predicted_tokens_per_second", "gauge", "Speed of one stream as the plan foretold it.", predicted),
+    family("clusterd_plan_prediction_error_ratio", "gauge", "Measured speed of one stream ÷ the predicted one − 1.", errors),
+  ];
+}
+
 function labelText(labels: Readonly<Record<string, string>>): string {
   const escaped = (value: string): string => value.replace(/[\\"\n]/g, (found) => (found === "\n" ? "\\n" : `\\${found}`));
   return `{${Object.entries(labels)
@@ -112,6 +126,7 @@ export function createMetrics(): Metrics {
         ),
         ...stageFamilies(state),
         ...speculationFamilies(state),
+        ...predictionFamilies(state),
       ];
       return `${families.join("\n")}\n`;
     },
