@@ -4,7 +4,7 @@ import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { openCatalog } from "@clusterd/catalog";
 import { DASHBOARD_DIR } from "@clusterd/dashboard";
-import { describeAccelerator, describeDevice, refreshFree } from "@clusterd/device";
+import { describeAccelerator } from "@clusterd/device";
 import { defaultThreads, ensureEngine } from "@clusterd/engine";
 import { startGateway } from "@clusterd/gateway";
 import {
@@ -19,7 +19,6 @@ import {
   type Mesh,
   type MeshEvent,
 } from "@clusterd/mesh";
-import { STAGE_OVERHEAD_MS } from "@clusterd/planner";
 import {
   asClusterdError,
   cleanName,
@@ -49,9 +48,9 @@ import { prepareHome } from "./home/prepare-home.ts";
 import { readIfPresent, writePrivateFile } from "./home/private-file.ts";
 import { createLogRing } from "./log-ring.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
-import { calibratedDevice } from "./planning/calibrate.ts";
 import { createDeployer } from "./planning/deploy.ts";
 import { newDeployment } from "./planning/headed.ts";
+import { createOwnDevice } from "./planning/own-device.ts";
 import { planForCluster, withNodeIds } from "./planning/plan-cluster.ts";
 import { doesNotFit } from "./planning/refusal-text.ts";
 import { publishChanges } from "./publish-changes.ts";
@@ -67,8 +66,6 @@ import { tellEvents } from "./tell-events.ts";
 import { VERSION } from "./version.ts";
 
 const REFRESH_MS = 10_000;
-/** Free memory is told again when it has changed by so much of the total. */
-const REFRESH_SHARE = 0.02;
 const WORKER_ENDED_MS_MAX = 5_000;
 
 /** Starts a node and keeps it running until its signal fires, it is disposed of, or it cannot go on. */
@@ -127,13 +124,18 @@ async function compose(
   ]);
   for (const note of engine.notes) say(note);
   for (const { path, message } of catalog.problems()) say(`${path} is not used: ${message}`, "warn");
-  const device = await describeDevice({
-    memoryCapBytes: options.memoryBytes ?? null,
-    bandwidthBytesPerSecond: options.bandwidthBytesPerSecond ?? null,
-    accelerators: engine.devices.map(({ name, memoryBytes }) => ({ name, memoryBytes })),
-    cacheDir: paths.cache,
-    signal,
-  });
+  const ownDevice = stack.use(
+    await createOwnDevice({
+      memoryCapBytes: options.memoryBytes ?? null,
+      bandwidthBytesPerSecond: options.bandwidthBytesPerSecond ?? null,
+      accelerators: engine.devices.map(({ name, memoryBytes }) => ({ name, memoryBytes })),
+      engine,
+      threads: defaultThreads(),
+      cacheDir: paths.cache,
+      say: (message) => say(message),
+    }),
+  );
+  const { device } = ownDevice;
   const credentials = saved === null ? null : deserializeCredentials(saved);
   const incarnation = await nextIncarnation(paths);
   const apiKey = isLoopback(options.apiHost) ? null : await loadApiKey(paths);
@@ -476,21 +478,14 @@ async function compose(
         event satisfies never;
     }
   }
+  ownDevice.follow(store);
   apiUp = true;
   tellStanding();
 
   stack.use(publishChanges(store, running));
   const orphans = createOrphanWatch();
   const refresh = setInterval(() => {
-    const fresh = refreshFree(store.state.own.device);
-    const changed =
-      Math.abs(fresh.memoryBytesFree - store.state.own.device.memoryBytesFree) > fresh.memoryBytesTotal * REFRESH_SHARE;
-    if (changed) store.dispatch({ type: "own", facts: { device: fresh } });
-    const calibrated = calibratedDevice(store.state, STAGE_OVERHEAD_MS);
-    if (calibrated !== null) {
-      say(`decoding shows a memory bandwidth of ${(calibrated.bandwidthBytesPerSecond / 1e9).toFixed(1)} GB/s`);
-      store.dispatch({ type: "own", facts: { device: calibrated } });
-    }
+    ownDevice.refresh(store);
     void workers.stopWhere((stage) => orphans.isOrphan(store.state, stage, performance.now()));
   }, REFRESH_MS);
   stack.defer(() => clearInterval(refresh));

@@ -1,4 +1,5 @@
-// What this machine has. Drivers and probes stay inside.
-export type { DeviceConfig } from "./describe-device.ts";
-export { describeAccelerator, describeDevice, refreshFree } from "./describe-device.ts";
+// What this machine has. Drivers and tables stay inside.
+export type { DeviceConfig, DeviceSpeed } from "./describe-device.ts";
+export { describeAccelerator, describeDevice, refreshFree, withProbes } from "./describe-device.ts";
 export { formatBytes, parseSize } from "./size.ts";
+export { raiseCommand } from "./wired-limit.ts";

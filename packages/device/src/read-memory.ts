@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { parseMeminfo, parseVmStat, withinGroup, type Memory } from "./memory.ts";
 
-const COMMAND_MS_MAX = 2_000;
+export const COMMAND_MS_MAX = 2_000;
 
 /** This machine's memory now; in a container or a limited control group that group's. */
 export function readMemory(): Memory {

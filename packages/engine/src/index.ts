@@ -7,6 +7,8 @@ export type { ProcessEnd, ProcessState } from "./process/process-state.ts";
 export type { SupervisedProcess } from "./process/supervise.ts";
 export { describeEnd } from "./process/supervise.ts";
 export { defaultThreads } from "./worker/default-threads.ts";
+export type { MeasuredSpeed, MeasureOptions } from "./probe/measure-devices.ts";
+export { measureDevices, speedKey } from "./probe/measure-devices.ts";
 export type { HeadSpeculation } from "./head/speculation-arguments.ts";
 export type { Worker, WorkerOptions } from "./worker/start-worker.ts";
 export { startWorker } from "./worker/start-worker.ts";

@@ -1,10 +1,24 @@
-/** Where a bandwidth figure comes from, best last: a table by chip name, a short probe, real decoding; or a person's flag. */
+/**
+ * Where a bandwidth figure comes from, best last: a table by chip name, a short probe (the engine's own arithmetic), real decoding; or a
+ * person's flag.
+ */
 export type BandwidthSource = "table" | "probe" | "decode" | "flag";
 
 /** One GPU or similar that the engine can use, as the engine itself lists it. */
 export interface Accelerator {
   readonly name: string;
   readonly memoryBytes: number;
+  /** Weights it reads per second, as its probe found; null or absent: not probed. */
+  readonly bandwidthBytesPerSecond?: number | null;
+}
+
+/**
+ * Memory that a setting of macOS would free for models: bytes in all, and the limit in MiB that it takes. No command: what a person is
+ * told to run is not for a peer to say.
+ */
+export interface RaisableMemory {
+  readonly memoryBytes: number;
+  readonly wiredLimitMb: number;
 }
 
 /** What a machine has and what of it the cluster may use. All sizes in bytes. */
@@ -14,9 +28,13 @@ export interface DeviceInfo {
   readonly chip: string;
   readonly memoryBytesTotal: number;
   readonly memoryBytesFree: number;
-  /** What models may occupy: total less a reserve for the machine itself, capped by `--memory`. */
+  /** What models may occupy: total less a reserve for the machine itself, at most what the GPU may take of it, capped by `--memory`. */
   readonly memoryBytesBudget: number;
+  /** Null or absent where no setting would give more. */
+  readonly raisable?: RaisableMemory | null;
   readonly bandwidthBytesPerSecond: number;
   readonly bandwidthSource: BandwidthSource;
+  /** Arithmetic on a prompt, floating-point operations per second; null or absent: not probed. */
+  readonly flopsPerSecond?: number | null;
   readonly accelerators: readonly Accelerator[];
 }
