@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { asModelId, asNodeId, type ClusterState } from "@clusterd/wire";
-import { pageOf, sizeText } from "./view.ts";
+import { pageOf, sizeText, type DeploymentCard } from "./view.ts";
 
 const [a, b] = [asNodeId("a"), asNodeId("b")];
 const device = {
@@ -56,7 +56,14 @@ const state: ClusterState = {
       stages: [stage(a, 0, 6), stage(b, 7, 9)],
       predictedTokensPerSecond: 12.34,
       measuredTokensPerSecond: null,
-      prediction: { low: 9, high: 11, promptTokens: 512, timeToFirstTokenMs: null, measuredTimeToFirstTokenMs: null, error: null },
+      prediction: {
+        low: 9,
+        high: 11,
+        promptTokens: 512,
+        timeToFirstTokenMs: null,
+        measuredTimeToFirstTokenMs: null,
+        error: null,
+      },
       replan: "ask",
       proposal: null,
     },
@@ -79,6 +86,23 @@ test("what was not measured is not shown as a number", () => {
   const [card] = pageOf(state).deployments;
   expect(card?.speedText).toBe("not measured yet · 12.3 predicted");
   expect(card?.segments[0]?.measuredText).toBe("not measured");
+});
+
+test("a prediction is shown with its range, its outcome once there is one, and a better placement with the way to it", () => {
+  const [loading] = state.deployments;
+  if (loading === undefined) throw new Error("no deployment");
+  const shown = (more: Partial<typeof loading>): DeploymentCard | undefined =>
+    pageOf({ ...state, deployments: [{ ...loading, ...more }] }).deployments[0];
+  expect([shown({})?.predictionText, shown({})?.proposalText]).toEqual(["predicted 9.0 to 11.0 tokens/s", null]);
+  const prediction = { ...loading.prediction, error: -0.042, timeToFirstTokenMs: 900, measuredTimeToFirstTokenMs: 1240 };
+  expect(shown({ prediction })?.predictionText).toBe(
+    "predicted 9.0 to 11.0 tokens/s, off by −4 % · first token of a 512-token prompt: 0.9 s predicted, 1.2 s measured",
+  );
+  const proposal = { head: b, stages: [{ node: b, firstLayer: 0, lastLayer: 9 }], msDeployed: 12, msProposed: 10, gain: 0.2 };
+  expect(shown({ proposal })?.proposalText).toBe(
+    "Placed anew (pi 0–9) it would be 20 % faster. To move it: clusterd load m --replan now",
+  );
+  expect(shown({ proposal, replan: "auto" })?.proposalText).toContain("moves when it is idle");
 });
 
 test("a host's memory counts what live deployments use", () => {

@@ -38,6 +38,10 @@ export interface DeploymentCard {
   readonly state: DeploymentView["state"];
   readonly reason: string | null;
   readonly speedText: string;
+  /** What was foretold, with its range, and how far off that was. */
+  readonly predictionText: string;
+  /** A better placement and how to move to it; null where there is none. */
+  readonly proposalText: string | null;
   readonly detailText: string;
   readonly segments: readonly Segment[];
   readonly progress: number;
@@ -128,6 +132,8 @@ function deploymentCard(
     state: deployment.state,
     reason: deployment.reason,
     speedText: `${measured === null ? "not measured yet" : `${measured.toFixed(1)} tokens/s`} · ${predicted.toFixed(1)} predicted`,
+    predictionText: predictionText(deployment),
+    proposalText: proposalText(deployment, names),
     detailText: `${deployment.layerCount} layers · context ${deployment.context} × ${deployment.slots} · head ${names.get(deployment.head) ?? "gone"}`,
     progress: weight === 0 ? 0 : deployment.stages.reduce((sum, stage) => sum + stage.progress * stage.weightBytes, 0) / weight,
     segments: deployment.stages.map((stage) => ({
@@ -145,6 +151,25 @@ function deploymentCard(
       isHead: stage.node === deployment.head,
     })),
   };
+}
+
+function predictionText({ prediction }: DeploymentView): string {
+  const { low, high, error, promptTokens, timeToFirstTokenMs: first, measuredTimeToFirstTokenMs: firstMeasured } = prediction;
+  const off = error === null ? "" : `, off by ${error >= 0 ? "+" : "−"}${(Math.abs(error) * 100).toFixed(0)} %`;
+  const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+  const firsts = [
+    ...(first === null ? [] : [`${seconds(first)} predicted`]),
+    ...(firstMeasured === null ? [] : [`${seconds(firstMeasured)} measured`]),
+  ];
+  const firstToken = firsts.length === 0 ? "" : ` · first token of a ${promptTokens}-token prompt: ${firsts.join(", ")}`;
+  return `predicted ${low.toFixed(1)} to ${high.toFixed(1)} tokens/s${off}${firstToken}`;
+}
+
+function proposalText({ model, proposal, replan }: DeploymentView, names: ReadonlyMap<NodeId, string>): string | null {
+  if (proposal === null) return null;
+  const stages = proposal.stages.map(({ node, firstLayer, lastLayer }) => `${hostName(node, names)} ${firstLayer}–${lastLayer}`);
+  const how = replan === "auto" ? "It moves when it is idle." : `To move it: clusterd load ${model} --replan now`;
+  return `Placed anew (${stages.join(", ")}) it would be ${(proposal.gain * 100).toFixed(0)} % faster. ${how}`;
 }
 
 /** Where half of a stage's steps or more spend their time. */
