@@ -13,7 +13,7 @@ import { speculationArguments, type HeadSpeculation } from "../../packages/engin
 import { superviseProcess } from "../../packages/engine/src/process/supervise.ts";
 import { startWorker } from "../../packages/engine/src/worker/start-worker.ts";
 import { startDelayProxy, type DelayProxy } from "./delay-proxy.ts";
-import { readMetadata } from "./gguf-metadata.ts";
+import { readMetadata } from "../make-model/gguf-metadata.ts";
 import { describeMachine, median } from "./machine.ts";
 import { SPECULATION_TEXTS } from "./speculation-texts.ts";
 

@@ -11,7 +11,7 @@ const UPPER = [8, 9, 10, 11, 12, 13, 14, 15];
 const LOWER = [0, 1, 2, 3, 4, 5, 6, 7];
 const FLIPPED = 12;
 const LINK_RATE = "10mbit";
-const MAKE_MODEL = resolve(import.meta.dirname, "../../scripts/bench/make-model.ts");
+const MAKE_MODEL = resolve(import.meta.dirname, "../../scripts/make-model.ts");
 /** Beside its weights a load is some hundred kilobytes of questions and graphs: the demo model's are hardly more. */
 const LARGE = ["--layers", "16", "--width", "512"];
 

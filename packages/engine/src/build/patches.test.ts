@@ -231,7 +231,7 @@ describe("hash", () => {
   test("is left out where the workers have the weights, and only there", async () => {
     const path = join(folder, "wide.gguf");
     // One layer whose feed-forward tensors are over the 10 MiB above which llama.cpp hashes.
-    await run(process.execPath, [file("scripts/bench/make-model.ts"), path, "--layers", "1", "--width", "2048"]);
+    await run(process.execPath, [file("scripts/make-model.ts"), path, "--layers", "1", "--width", "2048"]);
     const names = ["down", "gate", "up"].map((part) => `blk.0.ffn_${part}.weight`);
     const hashed = await offered(path, {});
     expect(hashed.map(([name]) => name).toSorted()).toEqual(names);

@@ -53,3 +53,14 @@ export function encodeUint64(value: number): Buffer {
   bytes.writeBigUInt64LE(BigInt(value));
   return bytes;
 }
+
+/** A list of a value's items as they are encoded, without their type and number. */
+export function encodeList(itemType: number, items: readonly Buffer[]): Buffer {
+  return Buffer.concat([encodeUint32(itemType), encodeUint64(items.length), ...items]);
+}
+
+export function encodeFloat32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return bytes;
+}

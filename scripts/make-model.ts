@@ -1,0 +1,100 @@
+// Writes a GGUF file of any shape: random weights that llama.cpp loads and answers with, or a header alone, the rest of the file a hole,
+// for planning with models that are too large to have. `--help` says more.
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { parseArgs } from "node:util";
+import { ARCHITECTURES } from "./make-model/architectures.ts";
+import { describeModel, storedType } from "./make-model/describe-model.ts";
+import { readMetadata } from "./make-model/gguf-metadata.ts";
+import { PRESETS } from "./make-model/presets.ts";
+import { WEIGHT_TYPES } from "./make-model/random-weights.ts";
+import { completeShape, flagOf, SHAPE_NUMBERS, type ShapeNumber } from "./make-model/shape.ts";
+import { writeModel } from "./make-model/write-model.ts";
+
+const DEMO = new URL("../models/demo-16l-q8_0.gguf", import.meta.url);
+const numbers = Object.entries(SHAPE_NUMBERS) as [ShapeNumber, string][];
+
+const HELP = `Usage: node scripts/make-model.ts OUT.gguf [--arch NAME | --preset NAME] [options]
+
+  --arch NAME       ${[...ARCHITECTURES.keys()].join(", ")} (llama)
+  --preset NAME     a real model's shape; other flags change it:
+                    ${[...PRESETS.keys()].join(", ")}
+  --type TYPE       of the weights: ${WEIGHT_TYPES.join(", ")} (q8_0)
+  --expert-type T   of the experts' (as --type)
+  --header-only     only the header; the weights are a hole of the right length that takes no space
+  --tied, --no-tied whether the embedding serves as output matrix
+  --seed N          other random weights (1); the same seed gives the same file
+${numbers.map(([key, help]) => `  --${flagOf(key)} N`.padEnd(27) + help).join("\n")}
+
+Without a preset: 24 layers, 1024 wide, and for the rest what is usual for the width. Matrices whose rows do not divide into a type's
+blocks are stored as q8_0 or f16. The tokenizer is the demo model's, padded to --vocab.`;
+
+/** Reads the command line. Throws what a person can do something about. */
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    allowNegative: true,
+    options: {
+      help: { type: "boolean", short: "h" },
+      arch: { type: "string" },
+      preset: { type: "string" },
+      type: { type: "string", default: "q8_0" },
+      "expert-type": { type: "string" },
+      "header-only": { type: "boolean", default: false },
+      tied: { type: "boolean" },
+      seed: { type: "string", default: "1" },
+      ...Object.fromEntries(numbers.map(([key]) => [flagOf(key), { type: "string" } as const])),
+    },
+  });
+  return { values: values as typeof values & Record<string, string | boolean | undefined>, positionals };
+}
+
+function wholeNumber(flag: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${flag} takes a whole number, not ${JSON.stringify(text)}.`);
+  return Number(text);
+}
+
+function known<Value>(kind: string, name: string, values: ReadonlyMap<string, Value>): Value {
+  const value = values.get(name);
+  if (value === undefined) throw new Error(`There is no ${kind} ${JSON.stringify(name)}: ${[...values.keys()].join(", ")}.`);
+  return value;
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments();
+  const [out] = positionals;
+  if (values.help === true) return console.log(HELP);
+  if (out === undefined || positionals.length > 1) throw new Error("One file to write has to be named; --help says more.");
+  const preset = values.preset === undefined ? undefined : known("preset", values.preset, PRESETS);
+  const architectureName = values.arch ?? preset?.architecture ?? "llama";
+  if (preset !== undefined && preset.architecture !== architectureName)
+    throw new Error(`${values.preset} is a ${preset.architecture}, not a ${architectureName}.`);
+  const architecture = known("architecture", architectureName, ARCHITECTURES);
+  const given: Record<string, number | boolean> = { ...preset?.shape };
+  for (const [key] of numbers) {
+    const text = values[flagOf(key)];
+    if (typeof text === "string") given[key] = wholeNumber(flagOf(key), text);
+  }
+  if (values.tied !== undefined) given["tied"] = values.tied;
+  const shape = completeShape(given, (partial) => architecture.typical(partial));
+  const name = basename(out).replace(/\.gguf$/i, "");
+  const model = describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)));
+  const bytes = await writeModel(out, {
+    ...model,
+    typeOf: (tensor) => storedType(tensor, tensor.name.includes("_exps.") ? (values["expert-type"] ?? values.type) : values.type),
+    seed: wholeNumber("seed", values.seed),
+    headerOnly: values["header-only"],
+  });
+  const parameters = model.tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((product, size) => product * size, 1), 0);
+  console.log(
+    `${out}: ${architectureName}, ${shape.layers} layers × ${shape.width}, ${model.vocabulary} tokens, ${(parameters / 1e9).toFixed(2)} G weights, ` +
+      `${(bytes / 1e6).toFixed(0)} MB${values["header-only"] ? " (header only, the rest a hole)" : ""}`,
+  );
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 2;
+}

@@ -1,0 +1,79 @@
+import { open, type FileHandle } from "node:fs/promises";
+import { encodeText, encodeUint32, encodeUint64, type MetadataEntry } from "./gguf-metadata.ts";
+import { randomBlocks, weightType } from "./random-weights.ts";
+import type { Tensor } from "./tensor.ts";
+
+const ALIGNMENT = 32;
+
+export interface ModelToWrite {
+  readonly metadata: readonly MetadataEntry[];
+  readonly tensors: readonly Tensor[];
+  /** The type of a tensor's weights, by name. */
+  typeOf(tensor: Tensor): string;
+  readonly seed: number;
+  /** Only the header is written; what follows is a hole. */
+  readonly headerOnly: boolean;
+}
+
+const elements = ({ shape }: Tensor): number => shape.reduce((product, size) => product * size, 1);
+
+/** Bytes of a tensor in that type; rows are whole blocks. */
+export function tensorBytes(tensor: Tensor, type: string): number {
+  const { blockElements, blockBytes } = weightType(type);
+  return (elements(tensor) / blockElements) * blockBytes;
+}
+
+const padded = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+function header(model: ModelToWrite): Buffer {
+  let offset = 0;
+  const infos = model.tensors.map((tensor) => {
+    const type = model.typeOf(tensor);
+    const info = Buffer.concat([
+      encodeText(tensor.name),
+      encodeUint32(tensor.shape.length),
+      ...tensor.shape.map(encodeUint64),
+      encodeUint32(weightType(type).type),
+      encodeUint64(offset),
+    ]);
+    offset += padded(tensorBytes(tensor, type));
+    return info;
+  });
+  const whole = Buffer.concat([
+    Buffer.from("GGUF"),
+    encodeUint32(3),
+    encodeUint64(model.tensors.length),
+    encodeUint64(model.metadata.length),
+    ...model.metadata.flatMap(({ key, type, bytes }) => [encodeText(key), encodeUint32(type), bytes]),
+    ...infos,
+  ]);
+  return Buffer.concat([whole, Buffer.alloc(padded(whole.length) - whole.length)]);
+}
+
+/** Writes the file; gives its length, holes included, in bytes. */
+export async function writeModel(path: string, model: ModelToWrite): Promise<number> {
+  await using file = await open(path, "w");
+  const start = header(model);
+  await file.write(start);
+  let at = start.length;
+  for (const tensor of model.tensors) {
+    const type = model.typeOf(tensor);
+    if (!model.headerOnly) await writeTensor(file, at, tensor, type, `${model.seed} ${tensor.name}`);
+    at += padded(tensorBytes(tensor, type));
+  }
+  // The last tensor's padding, or all of the weights, as a hole.
+  await file.truncate(at);
+  return at;
+}
+
+async function writeTensor(file: FileHandle, position: number, tensor: Tensor, type: string, seed: string): Promise<void> {
+  if ("value" in tensor.fill) {
+    await file.write(Buffer.from(new Float32Array(elements(tensor)).fill(tensor.fill.value).buffer), 0, undefined, position);
+    return;
+  }
+  let at = position;
+  for (const chunk of randomBlocks(type, elements(tensor) / weightType(type).blockElements, tensor.fill.spread, seed)) {
+    await file.write(chunk, 0, chunk.length, at);
+    at += chunk.length;
+  }
+}
