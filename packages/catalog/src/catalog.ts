@@ -1,9 +1,11 @@
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
-import { asClusterdError, ClusterdError, sameModel, type ContentId } from "@clusterd/wire";
+import { asClusterdError, ClusterdError, sameModel, type ContentId, type ModelProfile } from "@clusterd/wire";
+import { findKnown, knownProfileOf, namesNear } from "./known-models/find-known.ts";
 import { FOLDER_ENTRIES_MAX, KNOWN_PATHS_MAX, PROBLEMS_MAX, REFERENCE_LENGTH_MAX } from "./limits.ts";
 import { partName } from "./split-parts.ts";
 import { readModelFile, type ModelFile } from "./read-model.ts";
+import { readRemoteModel } from "./remote/read-remote.ts";
 
 /** A model that comes with clusterd, under a short name. */
 export interface BundledModel {
@@ -23,6 +25,8 @@ export interface Catalog {
   problems(): readonly { readonly path: string; readonly message: string }[];
   /** The model of a REF: a path, a catalogued name, or the id of a known model. Remembers paths. Throws `not_found`, `model_broken`, `unsupported`. */
   resolve(ref: string, signal: AbortSignal): Promise<ModelFile>;
+  /** What a model is like, to plan with: besides those of `resolve`, of a name of the catalogue and of `hf:` REFs, whose headers alone are read. */
+  describe(ref: string, signal: AbortSignal): Promise<ModelProfile>;
   /** Like `resolve` but for names only, without looking at the disk. */
   known(ref: string): ModelFile | null;
   byContent(id: ContentId): ModelFile | null;
@@ -33,12 +37,15 @@ export interface CatalogConfig {
   readonly home: string;
   readonly bundled: readonly BundledModel[];
   readonly signal: AbortSignal;
+  /** Where `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` are looked up; absent: this process's own. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
   const folder = join(config.home, "models");
   const memory = join(config.home, "models.json");
   const cacheDir = join(config.home, "cache", "profiles");
+  const headers = join(config.home, "cache", "headers");
   const entries = new Map<ContentId, { file: ModelFile; aliases: string[] }>();
   const problems: { path: string; message: string }[] = [];
   let remembered = await readRemembered(memory);
@@ -76,7 +83,7 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
     return null;
   }
 
-  return {
+  const catalog: Catalog = {
     list: () => [...entries.values()],
     problems: () => problems,
     known,
@@ -85,17 +92,17 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
       if (ref.length > REFERENCE_LENGTH_MAX) throw new ClusterdError("usage", "The model's reference is too long.");
       if (ref.startsWith("hf:")) {
         throw new ClusterdError("unsupported", `Fetching models is not possible yet: ${ref}`, {
-          next: "Fetch the GGUF yourself and give its path.",
+          next: "Fetch the GGUF yourself and give its path. What it needs is told by: clusterd plan",
         });
       }
       const byName = known(ref);
       // Read again, which an unchanged file costs nothing: one that was cut or replaced since must not pass.
       if (byName !== null) return add(byName.path, null, signal);
       if (!looksLikePath(ref)) {
-        const names = [...entries.values()].map(({ file }) => file.profile.id).join(", ");
-        throw new ClusterdError("not_found", `No model is called ${JSON.stringify(ref)} here.`, {
-          next: `Known models: ${names === "" ? "none" : names}. Or give the path of a GGUF file.`,
-        });
+        throw nameless(
+          ref,
+          [...entries.values()].map(({ file }) => file.profile.id),
+        );
       }
       const path = resolve(ref);
       const file = await add(path, null, signal).catch((error: unknown) => {
@@ -112,7 +119,28 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
       }
       return file;
     },
+    async describe(ref, signal) {
+      if (ref.startsWith("hf:")) return readRemoteModel(ref, { cacheDir: headers, env: config.env ?? process.env, signal });
+      const catalogued = known(ref) === null && !looksLikePath(ref) ? knownProfileOf(ref) : null;
+      return catalogued ?? (await catalog.resolve(ref, signal)).profile;
+    },
   };
+  return catalog;
+}
+
+/** Nobody's name: or one that only the catalogue of shapes knows, of which there is no file here. */
+function nameless(ref: string, here: readonly string[]): ClusterdError {
+  const shape = findKnown(ref);
+  if (shape !== null)
+    return new ClusterdError("not_found", `No node has ${ref}: the catalogue knows what it is like, not its weights.`, {
+      next: `Fetch a GGUF of ${shape.model.source} in ${shape.quantisation} and give its path. To see where it would go: clusterd plan ${ref}`,
+    });
+  const near = namesNear(ref);
+  return new ClusterdError("not_found", `No model is called ${JSON.stringify(ref)} here.`, {
+    next:
+      `Known models: ${here.length === 0 ? "none" : here.join(", ")}. Or give the path of a GGUF file.` +
+      (near.length === 0 ? "" : ` To plan, the catalogue has ${near.join(", ")}.`),
+  });
 }
 
 function looksLikePath(ref: string): boolean {

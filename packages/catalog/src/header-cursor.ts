@@ -1,4 +1,3 @@
-import type { FileHandle } from "node:fs/promises";
 import { brokenModel } from "./broken-model.ts";
 import { HEADER_BYTES_MAX, HEADER_WINDOW_BYTES } from "./limits.ts";
 import { sizeText } from "./size-text.ts";
@@ -24,8 +23,13 @@ export interface HeaderCursor {
   skip(byteCount: number): Promise<void>;
 }
 
-/** A cursor at the start of an open file of `fileBytes` bytes. Errors name `path`. */
-export function headerCursor(handle: FileHandle, path: string, fileBytes: number, signal: AbortSignal): HeaderCursor {
+/** Where a header's bytes come from: an open file, or one elsewhere that is read by ranges. May give less than asked for, nothing at the end only. */
+export interface HeaderSource {
+  read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+}
+
+/** A cursor at the start of a file of `fileBytes` bytes. Errors name `path`. */
+export function headerCursor(handle: HeaderSource, path: string, fileBytes: number, signal: AbortSignal): HeaderCursor {
   const window = Buffer.allocUnsafe(Math.min(HEADER_WINDOW_BYTES, Math.max(fileBytes, 1)));
   let windowStart = 0;
   let filled = 0;

@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { brokenModel } from "./broken-model.ts";
 import { FIXED_HEADER_BYTES, parseFixedHeader } from "./fixed-header.ts";
-import { headerCursor } from "./header-cursor.ts";
+import { headerCursor, type HeaderSource } from "./header-cursor.ts";
 import { HEADER_WINDOW_BYTES } from "./limits.ts";
 import { walkMetadata, type GuardedMetadata } from "./metadata-walk.ts";
 import { sizeTexts } from "./size-text.ts";
@@ -27,6 +27,17 @@ export interface GuardedHeader {
 export async function guardHeader(path: string, contentHash: Hash, signal: AbortSignal): Promise<GuardedHeader> {
   await using handle = await openFile(path);
   const { size: fileBytes } = await handle.stat();
+  return await walkHeader(handle, path, fileBytes, contentHash, signal);
+}
+
+/** The same for a header from anywhere, of a file of `fileBytes` bytes of which no more than the header need be there. */
+export async function walkHeader(
+  handle: HeaderSource,
+  path: string,
+  fileBytes: number,
+  contentHash: Hash,
+  signal: AbortSignal,
+): Promise<GuardedHeader> {
   const first = Buffer.alloc(Math.min(FIXED_HEADER_BYTES, fileBytes));
   await handle.read(first, 0, first.length, 0);
   const fixed = parseFixedHeader(first, path, fileBytes);
@@ -57,7 +68,7 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-async function hashStart(handle: FileHandle, path: string, bytes: number, hash: Hash, signal: AbortSignal): Promise<void> {
+async function hashStart(handle: HeaderSource, path: string, bytes: number, hash: Hash, signal: AbortSignal): Promise<void> {
   const window = Buffer.allocUnsafe(Math.min(HEADER_WINDOW_BYTES, bytes));
   for (let position = 0; position < bytes;) {
     signal.throwIfAborted();
