@@ -4,7 +4,7 @@ import type { Store } from "../state/store.ts";
 import { findProposal } from "./find-proposal.ts";
 import { afterLook, NOTHING_PROPOSED, type ProposalRecord } from "./replan-policy.ts";
 
-const LOOK_MS = 10_000;
+const LOOK_MS = 5_000;
 /** After a move that failed it is not tried again for so long. */
 const RETRY_MS = 10 * 60_000;
 
