@@ -49,6 +49,9 @@ export interface LoadBody {
   /** The draft model's REF. */
   readonly draft?: string;
   readonly speculation?: SpeculationWish;
+  /** Of plans only: how many placements to tell of, and the prompt whose first token is predicted. */
+  readonly top?: number;
+  readonly promptTokens?: number;
   /** `now`: move the running deployment to the best placement of what was asked for then. The others: what it is to do from then on. */
   readonly replan?: "now" | ReplanPolicy;
 }

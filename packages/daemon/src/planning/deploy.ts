@@ -55,8 +55,8 @@ export interface Deployer {
 export function createDeployer(config: DeployConfig): Deployer {
   const { store, catalog } = config;
 
-  /** The model's profile: from this node's disk, or from a member that has it. */
-  async function profileOf(ref: string, signal: AbortSignal): Promise<ModelProfile> {
+  /** The model's profile: from this node's disk, or from a member that has it; to describe it, also from the catalogue or a hub. */
+  async function profileOf(ref: string, signal: AbortSignal, use: "describe" | "load" = "load"): Promise<ModelProfile> {
     const own = catalog.known(ref);
     if (own !== null) return own.profile;
     for (const [node, other] of store.state.others) {
@@ -71,7 +71,7 @@ export function createDeployer(config: DeployConfig): Deployer {
       );
       return answer.profile;
     }
-    const { profile } = await catalog.resolve(ref, signal);
+    const profile = use === "describe" ? await catalog.describe(ref, signal) : (await catalog.resolve(ref, signal)).profile;
     config.modelsChanged();
     return profile;
   }
@@ -174,11 +174,16 @@ export function createDeployer(config: DeployConfig): Deployer {
     replan,
     async plan(body, signal) {
       mustBeMember();
-      const profile = await profileOf(body.model, signal);
-      const draft = body.draft === undefined ? null : await profileOf(body.draft, signal);
+      const profile = await profileOf(body.model, signal, "describe");
+      const draft = body.draft === undefined ? null : await profileOf(body.draft, signal, "describe");
       const replaced = running(profile.contentId);
       const wish = wishOf(store.state, body, draft);
-      return planForCluster(store.state, profile, wish, new Set(replaced === null ? [] : [replaced.id]));
+      const { top, promptTokens } = body;
+      return planForCluster(store.state, profile, wish, new Set(replaced === null ? [] : [replaced.id]), {
+        top,
+        promptTokens,
+        asIfThere: true,
+      });
     },
     async load(body, signal) {
       mustBeMember();

@@ -1,29 +1,29 @@
-import { describeAccelerator } from "@clusterd/device";
 import { plan } from "@clusterd/planner";
 import {
   ClusterdError,
   placeOf,
-  placeText,
   type ContentId,
   type DeploymentId,
-  type LinkTable,
   type ModelProfile,
   type NodeId,
   type Placement,
-  type PlannerNode,
   type PlanRequest,
   type PlanResult,
 } from "@clusterd/wire";
 import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
 import { placeNames } from "../state/names.ts";
+import { linkTable, plannerNodes, type Machine } from "./cluster-machines.ts";
 import { usedMemory } from "./used-memory.ts";
 
-/** What is assumed of a link nobody has measured: a good home network, 1 Gbit/s. */
-export const ASSUMED_RTT_MS = 0.5;
-export const ASSUMED_BYTES_PER_SECOND = 125_000_000;
-/** Between two engines of one host, through its daemon (docs/bench/tunnel.md). */
-const LOOPBACK_RTT_MS = 0.2;
-const LOOPBACK_BYTES_PER_SECOND = 300_000_000;
+/** What a plan is asked for besides its wish, none of which a deployment keeps. */
+export interface PlanQuestion {
+  readonly top?: number | undefined;
+  readonly promptTokens?: number | undefined;
+  /** Where no node has the model's file: plan as if every one had it. */
+  readonly asIfThere?: boolean;
+}
+
+const AS_IF_THERE = "No node has this model yet: planned as if each had its file.";
 
 /** The plan for a model on the cluster as it is now, nodes by the names people see. */
 export function planForCluster(
@@ -31,15 +31,23 @@ export function planForCluster(
   model: ModelProfile,
   wish: PlanWish,
   replacing: ReadonlySet<DeploymentId>,
+  question: PlanQuestion = {},
 ): PlanResult {
   const names = placeNames(state);
   const nameOf = (id: NodeId): string => names.get(id) ?? id;
   // The head has the draft model beside the model.
   const files = [model.contentId, ...(wish.draft === null ? [] : [wish.draft.contentId])];
+  const machines = machinesOf(state, files);
+  const isNowhere = question.asIfThere === true && !machines.some(({ canHead }) => canHead);
+  const { top, promptTokens } = question;
   const request: PlanRequest = {
     model,
-    nodes: plannerNodes(state, files, names, replacing),
-    links: linkTable(state, names),
+    nodes: plannerNodes(
+      isNowhere ? machines.map((machine) => ({ ...machine, canHead: true })) : machines,
+      names,
+      usedMemory(state, replacing),
+    ),
+    links: linkTable([{ id: state.self, links: state.own.links }, ...advertLinks(state)], names),
     objective: wish.objective,
     ...(wish.context === null ? {} : { context: wish.context }),
     slots: wish.slots,
@@ -51,8 +59,31 @@ export function planForCluster(
     without: [...names]
       .filter(([id]) => wish.without.includes(placeOf(id).node) || wish.without.includes(id))
       .map(([, name]) => name),
+    ...(top === undefined ? {} : { top }),
+    ...(promptTokens === undefined ? {} : { promptTokens }),
   };
-  return plan(request);
+  const result = plan(request);
+  return isNowhere && result.feasible ? { ...result, notes: [...result.notes, AS_IF_THERE] } : result;
+}
+
+/** The members that may take part. */
+function machinesOf(state: DaemonState, files: readonly ContentId[]): readonly Machine[] {
+  const members = [
+    { ...state.own, id: state.self },
+    ...[...state.others].filter(([, other]) => other.state === "alive").map(([id, { advert }]) => ({ ...advert, id })),
+  ];
+  return members
+    .filter(({ draining }) => !draining)
+    .map(({ id, device, links, models }) => ({
+      id,
+      device,
+      links,
+      canHead: files.every((file) => models.some((model) => model.contentId === file)),
+    }));
+}
+
+function advertLinks(state: DaemonState): readonly Pick<Machine, "id" | "links">[] {
+  return [...state.others].map(([id, { advert }]) => ({ id, links: advert.links }));
 }
 
 /** The same placement with nodes by their ids, as it is deployed. */
@@ -69,82 +100,4 @@ export function withNodeIds(state: DaemonState, placement: Placement): Placement
     head: idOf(placement.head),
     stages: placement.stages.map((stage) => ({ ...stage, node: idOf(stage.node) })),
   };
-}
-
-function plannerNodes(
-  state: DaemonState,
-  files: readonly ContentId[],
-  names: ReadonlyMap<NodeId, string>,
-  replacing: ReadonlySet<DeploymentId>,
-): readonly PlannerNode[] {
-  const used = usedMemory(state, replacing);
-  const nodes: PlannerNode[] = [];
-  const add = (id: NodeId, facts: Pick<DaemonState["own"], "device" | "models" | "draining">): void => {
-    if (facts.draining) return;
-    nodes.push({
-      name: names.get(id) ?? id,
-      memoryBytes: Math.max(0, facts.device.memoryBytesBudget - (used.get(id) ?? 0)),
-      bandwidthBytesPerSecond: facts.device.bandwidthBytesPerSecond,
-      canHead: files.every((file) => facts.models.some((model) => model.contentId === file)),
-    });
-    for (let device = 1; device < facts.device.accelerators.length; device++) {
-      const place = placeText({ node: id, device });
-      const accelerator = describeAccelerator(facts.device, device);
-      if (accelerator === null) continue;
-      nodes.push({
-        name: names.get(place) ?? place,
-        memoryBytes: Math.max(0, accelerator.memoryBytesBudget - (used.get(place) ?? 0)),
-        bandwidthBytesPerSecond: accelerator.bandwidthBytesPerSecond,
-        // A head is a process of the host, with its first accelerator.
-        canHead: false,
-      });
-    }
-  };
-  add(state.self, state.own);
-  for (const [id, other] of state.others) if (other.state === "alive") add(id, other.advert);
-  return nodes;
-}
-
-function linkTable(state: DaemonState, names: ReadonlyMap<NodeId, string>): LinkTable {
-  const pairs = new Map<string, LinkTable["pairs"][number]>();
-  const add = (from: NodeId, links: DaemonState["own"]["links"]): void => {
-    for (const link of links) {
-      const a = names.get(from);
-      const b = names.get(link.to);
-      if (a === undefined || b === undefined) continue;
-      const [first, second] = a < b ? [a, b] : [b, a];
-      const known = pairs.get(`${first}\n${second}`);
-      pairs.set(`${first}\n${second}`, {
-        a: first,
-        b: second,
-        // Both ends measure the same wire: the smaller figure is the one with less of their own load in it.
-        rttMs: Math.min(known?.rttMs ?? Infinity, link.rttMs),
-        bytesPerSecond: Math.max(
-          known?.bytesPerSecond ?? 0,
-          link.bytesPerSecond > 0 ? link.bytesPerSecond : ASSUMED_BYTES_PER_SECOND,
-        ),
-      });
-    }
-  };
-  add(state.self, state.own.links);
-  for (const [id, other] of state.others) add(id, other.advert.links);
-  return {
-    rttMs: ASSUMED_RTT_MS,
-    bytesPerSecond: ASSUMED_BYTES_PER_SECOND,
-    pairs: [...pairs.values(), ...deviceLinks([...names.values()], [...pairs.values()])],
-  };
-}
-
-/** A host's further accelerators are reached as it is, and by it itself over its own loopback. */
-function deviceLinks(places: readonly string[], pairs: LinkTable["pairs"]): LinkTable["pairs"] {
-  return places.flatMap((a) =>
-    places
-      .filter((b) => a < b && (placeOf(a).device > 0 || placeOf(b).device > 0))
-      .flatMap((b) => {
-        const [hostA, hostB] = [placeOf(a).node, placeOf(b).node];
-        if (hostA === hostB) return [{ a, b, rttMs: LOOPBACK_RTT_MS, bytesPerSecond: LOOPBACK_BYTES_PER_SECOND }];
-        const link = pairs.find((pair) => (pair.a === hostA && pair.b === hostB) || (pair.a === hostB && pair.b === hostA));
-        return link === undefined ? [] : [{ ...link, a, b }];
-      }),
-  );
 }

@@ -17,6 +17,8 @@ import {
 
 const CONTEXT_TOKENS_MAX = 2 ** 31 - 1;
 const SLOTS_MAX = 1_024;
+/** Placements that one plan tells of. */
+const ALTERNATIVES_MAX = 100;
 
 function name(value: unknown, param: string): string {
   const given = textUpTo(NAME_TEXT_MAX)(value, param).trim();
@@ -52,6 +54,8 @@ const LOAD_FIELDS: FieldRules = {
   kv: oneOf("f16", "q8_0", "q4_0"),
   draft: name,
   speculation: oneOf(...SPECULATION_WISHES),
+  top: integerIn(0, ALTERNATIVES_MAX),
+  promptTokens: integerIn(1, CONTEXT_TOKENS_MAX),
   replan: oneOf("now", "ask", "auto"),
 };
 
@@ -67,6 +71,8 @@ interface CheckedLoad {
   kv?: KvType;
   draft?: string;
   speculation?: SpeculationWish;
+  top?: number;
+  promptTokens?: number;
   replan?: "now" | "ask" | "auto";
 }
 
