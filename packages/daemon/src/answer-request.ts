@@ -10,6 +10,7 @@ import {
 } from "@clusterd/wire";
 import type { ControlLoop } from "./deployments/control-loop.ts";
 import type { WorkerHost } from "./deployments/worker-host.ts";
+import type { LinkWatch } from "./links/link-watch.ts";
 import type { Store } from "./state/store.ts";
 
 export interface AnswerConfig {
@@ -23,6 +24,7 @@ export interface AnswerConfig {
   stopHere(deployment: DeploymentId): boolean;
   replanHere(deployment: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]>;
   setDraining(on: boolean): void;
+  readonly links: LinkWatch;
 }
 
 /** Answers what other members ask of this node. */
@@ -86,6 +88,8 @@ export function createAnswerer(
         const { name, node } = await config.approve(request.code);
         return { name, node };
       }
+      case "link-ticket":
+        return { ticket: config.links.ticketFor(from) };
       case "drain":
         config.setDraining(request.on);
         return { draining: request.on };

@@ -46,6 +46,7 @@ import { lockHome } from "./home/lock.ts";
 import { homePaths } from "./home/paths.ts";
 import { prepareHome } from "./home/prepare-home.ts";
 import { readIfPresent, writePrivateFile } from "./home/private-file.ts";
+import { watchLinks } from "./links/link-watch.ts";
 import { createLogRing } from "./log-ring.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
 import { createDeployer } from "./planning/deploy.ts";
@@ -298,6 +299,7 @@ async function compose(
     startHere,
     stopHere,
   });
+  const links = stack.use(watchLinks({ store, dataPlane, mesh: theMesh }));
   const answer = createAnswerer({
     store,
     catalog,
@@ -309,6 +311,7 @@ async function compose(
     stopHere,
     replanHere: (id, within) => deployer.replan(id, within),
     setDraining,
+    links,
   });
   let readyTold = false;
   let apiUp = false;
@@ -454,6 +457,7 @@ async function compose(
         return;
       case "link":
         store.dispatch(event);
+        links.heartbeat(event.to, event.rttMs);
         return;
       case "refused":
         onEvent({ event: "refused", code: event.why, message: event.message });

@@ -15,5 +15,8 @@ export { joinSockets } from "./data-plane/join-sockets.ts";
 export type { ListenOptions, Tunnel } from "./data-plane/listen-on-loopback.ts";
 export type { Offer, OfferOptions } from "./data-plane/offers.ts";
 export type { ReachOptions } from "./data-plane/reach-peer.ts";
+export { answerLink } from "./link/answer-link.ts";
+export type { LinkMeasurement } from "./link/measure-link.ts";
+export { measureLink } from "./link/measure-link.ts";
 export type { TrustedLink } from "./data-plane/trusted-link.ts";
 export { parseTrustedLink } from "./data-plane/trusted-link.ts";

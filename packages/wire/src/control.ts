@@ -87,6 +87,11 @@ export interface WorkerEndedRequest {
   readonly reason: string;
 }
 
+/** Ask to measure the way to this node: one measurement over a tunnel of its own. */
+export interface LinkTicketRequest {
+  readonly type: "link-ticket";
+}
+
 /** Tell a node to take no new work (`on`), or to take it again. */
 export interface DrainRequest {
   readonly type: "drain";
@@ -103,6 +108,7 @@ export type ControlRequest =
   | EngineTicketRequest
   | ProfileRequest
   | ApproveRequest
+  | LinkTicketRequest
   | DrainRequest;
 
 /** What each request is answered with. */
@@ -118,6 +124,8 @@ export interface ControlAnswers {
   readonly "engine-ticket": { readonly ticket: Uint8Array; readonly apiKey: string };
   readonly profile: { readonly profile: ModelProfile };
   readonly approve: { readonly name: string; readonly node: string };
+  /** Null: not now, one of the two has something else to do. */
+  readonly "link-ticket": { readonly ticket: Uint8Array | null };
   readonly drain: { readonly draining: boolean };
 }
 

@@ -141,6 +141,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
   "engine-ticket": record({ type: oneOf("engine-ticket"), deployment }),
   profile: record({ type: oneOf("profile"), contentId }),
   approve: record({ type: oneOf("approve"), code: id }),
+  "link-ticket": record({ type: oneOf("link-ticket") }),
   drain: record({ type: oneOf("drain"), on: flag }),
 };
 
@@ -154,6 +155,7 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
   "engine-ticket": record({ ticket: bytes(TICKET_BYTES), apiKey: id }),
   profile: record({ profile }),
   approve: record({ name: text(NAME_MAX), node: id }),
+  "link-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),
   drain: record({ draining: flag }),
 };
 

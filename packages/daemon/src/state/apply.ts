@@ -1,4 +1,4 @@
-import { CLUSTER_NODES_MAX, isNewer, type DeploymentId, type NodeId } from "@clusterd/wire";
+import { CLUSTER_NODES_MAX, isNewer, type DeploymentId, type LinkView, type NodeId } from "@clusterd/wire";
 import type { DaemonState, HeadedDeployment, MeasuredRecord, OtherNode, StateEvent } from "./daemon-state.ts";
 import { afterCrash } from "./crash-policy.ts";
 
@@ -14,11 +14,13 @@ export function apply(state: DaemonState, event: StateEvent): DaemonState {
     case "own":
       return { ...state, own: { ...state.own, ...event.facts } };
     case "link": {
-      const others = state.own.links.filter((link) => link.to !== event.to);
+      // Heartbeats serve until the link is measured as tunnels use it.
       const known = state.own.links.find((link) => link.to === event.to);
-      const links = [...others, { to: event.to, rttMs: event.rttMs, bytesPerSecond: known?.bytesPerSecond ?? 0 }];
-      return { ...state, own: { ...state.own, links: links.sort((a, b) => (a.to < b.to ? -1 : 1)) } };
+      if ((known?.measuredAt ?? null) !== null) return state;
+      return withLink(state, { to: event.to, rttMs: event.rttMs, bytesPerSecond: 0 });
     }
+    case "link-measured":
+      return withLink(state, event.link);
     case "advert": {
       const { advert } = event;
       if (advert.node === state.self) return state;
@@ -110,6 +112,11 @@ function changed(
     default:
       return event satisfies never;
   }
+}
+
+function withLink(state: DaemonState, link: LinkView): DaemonState {
+  const links = [...state.own.links.filter(({ to }) => to !== link.to), link];
+  return { ...state, own: { ...state.own, links: links.sort((a, b) => (a.to < b.to ? -1 : 1)) } };
 }
 
 function withOther(state: DaemonState, node: NodeId, other: OtherNode): DaemonState {

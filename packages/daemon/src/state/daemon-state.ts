@@ -123,6 +123,7 @@ export type StateEvent =
   | { readonly type: "standing"; readonly standing: StandingState }
   | { readonly type: "own"; readonly facts: Partial<OwnFacts> }
   | { readonly type: "link"; readonly to: NodeId; readonly rttMs: number }
+  | { readonly type: "link-measured"; readonly link: LinkView }
   | { readonly type: "advert"; readonly advert: Advert }
   | { readonly type: "node-state"; readonly node: NodeId; readonly state: NodeState }
   | { readonly type: "removed"; readonly node: NodeId }

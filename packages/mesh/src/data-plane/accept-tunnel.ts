@@ -88,6 +88,12 @@ async function leadToTarget(
   // In the offer's books from here on: disposing of it cuts the socket even while its target is being reached.
   offer.sockets.add(socket);
   socket.once("close", () => offer.sockets.delete(socket));
+  if (typeof offer.target === "function") {
+    strangers.release(remoteAddress, remotePort);
+    if (!socket.destroyed) socket.write(encodeAnswer(ACCEPTED));
+    await offer.target(socket);
+    return;
+  }
   const target = connect({ ...offer.target, noDelay: true, allowHalfOpen: true });
   try {
     await once(target, "connect", { signal: AbortSignal.timeout(PREAMBLE_MS_MAX) });

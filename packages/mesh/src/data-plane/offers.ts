@@ -8,8 +8,9 @@ export const OFFERS_MAX = 512;
 export interface OfferOptions {
   /** Fingerprint of the one peer that may use it. */
   readonly peerFingerprint: string;
-  readonly target: { readonly host: "127.0.0.1"; readonly port: number };
-  readonly kind: "rpc" | "http";
+  /** Where its tunnels lead: a loopback port of this machine, or this very process. */
+  readonly target: { readonly host: "127.0.0.1"; readonly port: number } | ((socket: Socket) => Promise<void>);
+  readonly kind: "rpc" | "http" | "link";
   readonly label: string;
   /** What passes between the target and the peer; without it, bytes as they come. */
   readonly carry?: Carry;
