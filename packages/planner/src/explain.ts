@@ -1,5 +1,7 @@
 import type { Alternative, Placement, PlannerNode, PlanResult } from "@clusterd/wire";
 
+/** Faster by less than this counts as the same. */
+const NEAR_SHARE = 0.021;
 /** Of the same thing, slower by less than this is as fast. */
 const SAME_SHARE = 0.005;
 
@@ -24,7 +26,7 @@ function milliseconds(ms: number): string {
 }
 
 function whySplit(
-  { objective, stages, head, model }: Omit<Placement, "why" | "speculation">,
+  { objective, stages, head, model, runnerUp, predicted }: Omit<Placement, "why" | "speculation">,
   nodes: ReadonlyMap<string, PlannerNode>,
 ): string {
   const [only] = stages;
@@ -38,7 +40,10 @@ function whySplit(
   if (objective === "throughput")
     return `The layers are cut so that the slowest of ${stages.length} stages is as fast as can be${atHead}.`;
   if (objective === "spread") return `Every machine holds layers in proportion to its memory, as asked for${atHead}.`;
-  return `No machine holds the model alone. These ${stages.length} together are the fastest that do${atHead}.`;
+  const count = stages.length;
+  if (runnerUp !== null && runnerUp.msPerToken < predicted.msPerToken)
+    return `No machine holds the model alone. These ${count} together are within 2 % of the fastest that do, and leave the most room on each${atHead}.`;
+  return `No machine holds the model alone. These ${count} together are the fastest that do${atHead}.`;
 }
 
 function runnerUpText({ runnerUp, predicted }: Omit<Placement, "why" | "speculation">): string[] {
@@ -49,7 +54,9 @@ function runnerUpText({ runnerUp, predicted }: Omit<Placement, "why" | "speculat
       ? "as fast, but less even"
       : loses > 0
         ? `${(loses * 100).toFixed(loses < 0.1 ? 1 : 0)} % slower`
-        : `${(-loses * 100).toFixed(0)} % faster, but split over more machines or less even`;
+        : loses > -NEAR_SHARE
+          ? `${(-loses * 100).toFixed(1)} % faster, which counts as the same, but it leaves less room`
+          : `${(-loses * 100).toFixed(0)} % faster, but a model that fits one machine is not split`;
   return [`Next best: ${describeAlternative(runnerUp)}, ${milliseconds(runnerUp.msPerToken)} per token: ${by}.`];
 }
 

@@ -1,6 +1,6 @@
 import { REMOTE_STAGES_MAX, type PlannerNode, type PlanRequest, type Refusal } from "@clusterd/wire";
 import type { CostModel } from "./cost.ts";
-import { gigabytes, suggestions, wholeBytes, type Fits } from "./suggest.ts";
+import { gigabytes, remedies, wholeBytes, type Fits } from "./suggest.ts";
 
 /** Why nothing fits, with the numbers, and what would help: only what would really help is suggested. */
 export function refuse(
@@ -25,18 +25,22 @@ export function refuse(
     };
   }
   const roomy = heads.some((head) => head.memoryBytes >= cost.headOnlyBytes);
-  const shortByBytes = Math.max(0, bytesNeeded - bytesAvailable);
+  const { suggestions, oneMoreBytes } = remedies(request, cost, nodes, fits);
+  // Where there is enough together but not in pieces that fit, what is short is what one more piece would have to be.
+  const isScattered = bytesNeeded <= bytesAvailable;
+  const shortByBytes = isScattered ? (oneMoreBytes ?? 0) : bytesNeeded - bytesAvailable;
   const stagesMax = Math.min(REMOTE_STAGES_MAX + 1, cost.layerCount);
   const crowded = request.objective === "spread" && nodes.length > stagesMax;
   return {
     ...base,
     reason: crowded ? "stages" : "memory",
+    bytesNeeded: bytesAvailable + shortByBytes > bytesNeeded ? bytesAvailable + shortByBytes : bytesNeeded,
     shortByBytes,
-    suggestions: suggestions(request, cost, nodes, fits),
+    suggestions,
     why: [
       crowded
         ? `All ${nodes.length} machines are to take a part, but there are ${cost.layerCount} layers, and the engine takes ${REMOTE_STAGES_MAX} stages beside the head.`
-        : shortByBytes > 0
+        : !isScattered
           ? `${needs(request, cost)}; the machines have ${gigabytes(bytesAvailable)} for models: ${gigabytes(shortByBytes)} short.`
           : roomy
             ? `${needs(request, cost)}, and the machines have ${gigabytes(bytesAvailable)} together, but not in pieces that fit: ${pieces(cost)}.`

@@ -18,16 +18,23 @@ export function gigabytes(bytes: number): string {
   return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+/** What would make a refused request fit: sentences, and the least memory a further machine would need, where one would do. Bytes. */
+export interface Remedies {
+  readonly suggestions: readonly string[];
+  readonly oneMoreBytes: number | null;
+}
+
 /** What would make a refused request fit, cheapest first: each was tried, and does. */
-export function suggestions(request: PlanRequest, cost: CostModel, nodes: readonly PlannerNode[], fits: Fits): string[] {
+export function remedies(request: PlanRequest, cost: CostModel, nodes: readonly PlannerNode[], fits: Fits): Remedies {
   const found = [
     ...cheaperCache(request, cost, fits),
     ...fewerSlots(request, cost, fits),
     ...raisedMemory(request, nodes, fits),
     ...fewerWishes(request, cost, fits),
   ];
-  if (found.length === 0) found.push(...smallest(request, cost, fits));
-  return [...found, ...oneMore(request, cost, fits)];
+  const oneMoreBytes = oneMore(request, cost, fits);
+  if (oneMoreBytes !== null) found.push(`One more machine with ${gigabytes(oneMoreBytes)} for models would do.`);
+  return { suggestions: found, oneMoreBytes };
 }
 
 function savedBy(request: PlanRequest, cost: CostModel, changed: { context?: number; kv?: KvType; slots?: number }): string {
@@ -48,6 +55,8 @@ function cheaperCache(request: PlanRequest, cost: CostModel, fits: Fits): string
   const kv = CHEAPER[request.kv].find((type) => fits({ ...request, kv: type }));
   if (kv !== undefined) found.push(`A ${kv} KV cache saves ${savedBy(request, cost, { kv })} and fits (--kv ${kv}).`);
   const context = halved(cost.context).find((tokens) => fits({ ...request, context: tokens }));
+  // Where a cheaper cache is not enough by itself, with it the context may be longer.
+  if (kv === undefined) found.push(...together(request, cost, context ?? 0, fits));
   if (context !== undefined)
     found.push(`A context of ${context} saves ${savedBy(request, cost, { context })} and fits (--ctx ${context}).`);
   return found;
@@ -111,19 +120,19 @@ function fewerWishes(request: PlanRequest, cost: CostModel, fits: Fits): string[
   return found;
 }
 
-/** Where no single change is enough: the cheapest cache and the longest context with it that fits. */
-function smallest(request: PlanRequest, cost: CostModel, fits: Fits): string[] {
+/** The cheapest cache and one slot, where the context they leave room for is longer than `context`. */
+function together(request: PlanRequest, cost: CostModel, contextAlone: number, fits: Fits): string[] {
   const kv = CHEAPER[request.kv].at(-1) ?? request.kv;
   const context = halved(cost.context).find((tokens) => fits({ ...request, kv, slots: 1, context: tokens }));
-  if (context === undefined) return [];
+  if (context === undefined || context <= contextAlone) return [];
   const slots = request.slots > 1 ? " --slots 1" : "";
   const saved = savedBy(request, cost, { kv, context, slots: 1 });
   return [`--kv ${kv} --ctx ${context}${slots} together save ${saved} and fit.`];
 }
 
 /** The least further machine that would do, to a fraction of the model. */
-function oneMore(request: PlanRequest, cost: CostModel, fits: Fits): string[] {
-  if (request.pins.length > 0 || request.head !== undefined) return [];
+function oneMore(request: PlanRequest, cost: CostModel, fits: Fits): number | null {
+  if (request.pins.length > 0 || request.head !== undefined) return null;
   const bandwidth = request.nodes.reduce((least, node) => Math.min(least, node.bandwidthBytesPerSecond), Infinity);
   const bandwidthBytesPerSecond = Number.isFinite(bandwidth) && bandwidth > 0 ? bandwidth : 1e9;
   // Before every other name, so that it is no tie's winner by chance; no node may be called so.
@@ -135,7 +144,7 @@ function oneMore(request: PlanRequest, cost: CostModel, fits: Fits): string[] {
   let high = whole / 64;
   while (!fits(withRoom(high))) {
     high *= 2;
-    if (high > ROOM_MODELS_MAX * whole) return [];
+    if (high > ROOM_MODELS_MAX * whole) return null;
   }
   let low = high / 2;
   while (high - low > whole * ROOM_PRECISION) {
@@ -143,5 +152,5 @@ function oneMore(request: PlanRequest, cost: CostModel, fits: Fits): string[] {
     if (fits(withRoom(middle))) high = middle;
     else low = middle;
   }
-  return [`One more machine with ${gigabytes(high)} for models would do.`];
+  return Math.ceil(high);
 }
