@@ -1,6 +1,8 @@
-import { asNodeId, type AdvertDeployment } from "@clusterd/wire";
-import { describe, expect, test } from "vitest";
+import { asNodeId, type AdvertDeployment, type LinkView } from "@clusterd/wire";
+import { fc, test } from "@fast-check/vitest";
+import { describe, expect } from "vitest";
 import type { DaemonState } from "../state/daemon-state.ts";
+import { combineLinks } from "./combine-links.ts";
 import { createQuietWatch } from "./link-quiet.ts";
 import { createLinkSchedule } from "./link-schedule.ts";
 
@@ -98,5 +100,24 @@ describe("a node is left alone", () => {
     quiet.look(stateWith("loading", 0), 0);
     expect(quiet.isQuiet(stateWith("loading", 0), B, 1)).toBe(true);
     expect(quiet.isQuiet(stateWith("failed", 0), A, 1)).toBe(true);
+  });
+});
+
+describe("one figure for a link of two ends", () => {
+  const link = (rttMs: number, bytesPerSecond: number): LinkView => ({ to: A, rttMs, bytesPerSecond });
+
+  test.prop({ there: fc.double({ min: 1e3, max: 1e11, noNaN: true }), back: fc.double({ min: 1e3, max: 1e11, noNaN: true }) })(
+    "a hidden state each way takes as long as over the two rates",
+    ({ there, back }) => {
+      const { bytesPerSecond } = combineLinks([link(1, there), link(1, back)], 1);
+      const hidden = 28_672;
+      expect((2 * hidden) / bytesPerSecond / (hidden / there + hidden / back)).toBeCloseTo(1, 9);
+    },
+  );
+
+  test("the shorter trip of those measured over tunnels; heartbeats only where there is none", () => {
+    expect(combineLinks([link(0.3, 1e6), link(0.2, 1e6)], 5).rttMs).toBe(0.2);
+    expect(combineLinks([link(0.3, 1e6), link(0.1, 0)], 5)).toEqual({ rttMs: 0.3, bytesPerSecond: 1e6 });
+    expect(combineLinks([link(0.7, 0), link(0.9, 0)], 5)).toEqual({ rttMs: 0.7, bytesPerSecond: 5 });
   });
 });

@@ -9,6 +9,7 @@ import {
   type NodeId,
   type PlannerNode,
 } from "@clusterd/wire";
+import { combineLinks } from "../links/combine-links.ts";
 
 /** What is assumed of a link nobody has measured: a good home network, 1 Gbit/s. */
 const ASSUMED_RTT_MS = 0.5;
@@ -72,30 +73,21 @@ export function plannerNodes(
 
 /** What the machines have measured of the wires between them; what nobody has, as on a good home network. */
 export function linkTable(machines: readonly Pick<Machine, "id" | "links">[], names: ReadonlyMap<NodeId, string>): LinkTable {
-  const pairs = new Map<string, LinkTable["pairs"][number]>();
+  const measured = new Map<string, { readonly a: string; readonly b: string; readonly links: LinkView[] }>();
   for (const { id, links } of machines) {
     for (const link of links) {
-      const a = names.get(id);
-      const b = names.get(link.to);
+      const [a, b] = [names.get(id), names.get(link.to)].toSorted();
       if (a === undefined || b === undefined) continue;
-      const [first, second] = a < b ? [a, b] : [b, a];
-      const known = pairs.get(`${first}\n${second}`);
-      pairs.set(`${first}\n${second}`, {
-        a: first,
-        b: second,
-        // Both ends measure the same wire: the smaller figure is the one with less of their own load in it.
-        rttMs: Math.min(known?.rttMs ?? Infinity, link.rttMs),
-        bytesPerSecond: Math.max(
-          known?.bytesPerSecond ?? 0,
-          link.bytesPerSecond > 0 ? link.bytesPerSecond : ASSUMED_BYTES_PER_SECOND,
-        ),
-      });
+      const pair = measured.get(`${a}\n${b}`) ?? { a, b, links: [] };
+      pair.links.push(link);
+      measured.set(`${a}\n${b}`, pair);
     }
   }
+  const pairs = [...measured.values()].map(({ a, b, links }) => ({ a, b, ...combineLinks(links, ASSUMED_BYTES_PER_SECOND) }));
   return {
     rttMs: ASSUMED_RTT_MS,
     bytesPerSecond: ASSUMED_BYTES_PER_SECOND,
-    pairs: [...pairs.values(), ...deviceLinks([...names.values()], [...pairs.values()])],
+    pairs: [...pairs, ...deviceLinks([...names.values()], pairs)],
   };
 }
 
