@@ -40,7 +40,7 @@ export interface ModelProfile {
   readonly embeddingLength: number;
   /** Null where the file has none. */
   readonly vocabulary: Vocabulary | null;
-  /** Of its layers, those at the end that predict further tokens and take no part in the next one. */
+  /** Of its layers, those at the end that predict further tokens; the engine leaves them on the disk unless it speculates with them. */
   readonly nextTokenLayers: number;
   readonly layers: readonly LayerProfile[];
   /** Token embedding. With tied embeddings 0: the one matrix is counted as output. */
