@@ -6,10 +6,13 @@ import {
   type PlanCosts,
   type PlannerNode,
   type PlanStage,
+  type SpeculationType,
 } from "@clusterd/wire";
+import { layerCosts, type LayerCost } from "./layer-costs.ts";
+import { neighboursOf, roundTripMs } from "./links.ts";
 
-/** Tokens that llama.cpp computes at once of a prompt (its default micro-batch): what compute buffers are sized for. */
-const MICRO_BATCH_TOKENS = 512;
+/** Tokens of a prompt that are computed at once: what compute buffers are sized for. Fewer with several stages, so that they overlap. */
+const MICRO_BATCH_TOKENS = { one: 512, several: 256 } as const;
 const F32_BYTES = 4;
 /** Of one engine process besides the model: code, heap, threads' stacks (measured: 25 to 45 MB). */
 const PROCESS_BYTES: number = 48 * 1024 * 1024;
@@ -20,7 +23,7 @@ const ACTIVATIONS = 8;
 
 /** The constants of the cost model for one request. `context` is per slot, `draftBytes` what a draft model takes on the head. */
 export function planCosts(model: ModelProfile, context: number, slots: number, draftBytes = 0): PlanCosts {
-  const tokens = Math.min(MICRO_BATCH_TOKENS, context * slots);
+  const tokens = Math.min(MICRO_BATCH_TOKENS.one, context * slots);
   const activations = ACTIVATIONS * tokens * model.hiddenBytes;
   // With flash attention the mask is the largest part that grows with the context: f16, one row per token of the micro-batch.
   const mask = 2 * tokens * context * slots;
@@ -36,15 +39,27 @@ export function planCosts(model: ModelProfile, context: number, slots: number, d
 
 /** All that a draft model takes beside the model: weights, the cache of every slot, buffers of the same process. Bytes. */
 function draftMemory(draft: ModelProfile, context: number, slots: number, kv: KvType): number {
-  const weights = draft.layers.reduce((sum, layer) => sum + layer.weightBytes, draft.inputBytes + draft.outputBytes);
-  const elements = draft.layers.reduce((sum, layer) => sum + layer.kvElementsPerToken, 0);
-  const buffers = planCosts(draft, context, slots).headBufferBytes - PROCESS_BYTES;
-  return weights + elements * KV_BYTES_PER_ELEMENT[kv] * context * slots + buffers;
+  const costs = planCosts(draft, context, slots);
+  const use = { context, slots, kv, microBatchTokens: MICRO_BATCH_TOKENS.one, contextTokensRead: 0, nextTokens: false };
+  const layers = layerCosts(draft, use).reduce(
+    (sum, layer) => sum + layer.weightBytes + layer.kvBytesPerToken * context * slots,
+    0,
+  );
+  return draft.inputBytes + draft.outputBytes + layers + costs.headBufferBytes - PROCESS_BYTES;
+}
+
+/** How the engine is going to run, as far as costs depend on it. */
+export interface EngineUse {
+  /** Whether several stages hold layers; the head then takes smaller micro-batches. Absent: the larger ones, whose buffers hold for both. */
+  readonly stages?: "one" | "several";
+  readonly speculation?: SpeculationType;
 }
 
 /** The model with its sums ready: every stage's figures in constant time. */
 export interface CostModel {
   readonly model: ModelProfile;
+  /** Each layer's figures, as a plan prints them. */
+  readonly layers: readonly LayerCost[];
   readonly costs: PlanCosts;
   readonly context: number;
   readonly slots: number;
@@ -64,18 +79,33 @@ export interface CostModel {
   stage(node: PlannerNode, head: PlannerNode, first: number, count: number, links: LinkTable): PlanStage;
 }
 
-export function costModel(model: ModelProfile, context: number, slots: number, kv: KvType, draft?: ModelProfile): CostModel {
+export function costModel(
+  model: ModelProfile,
+  context: number,
+  slots: number,
+  kv: KvType,
+  draft?: ModelProfile,
+  engine: EngineUse = {},
+): CostModel {
   const draftBytes = draft === undefined ? 0 : draftMemory(draft, context, slots, kv);
   const costs = planCosts(model, context, slots, draftBytes);
   const perElement = KV_BYTES_PER_ELEMENT[kv];
   const layerCount = model.layers.length;
+  const layers = layerCosts(model, {
+    context,
+    slots,
+    kv,
+    microBatchTokens: MICRO_BATCH_TOKENS[engine.stages ?? "one"],
+    contextTokensRead: costs.contextTokensRead,
+    nextTokens: engine.speculation === "mtp",
+  });
   const weight = [0];
   const active = [0];
   const cache = [0];
-  for (const [index, layer] of model.layers.entries()) {
+  for (const [index, layer] of layers.entries()) {
     weight.push((weight[index] ?? 0) + layer.weightBytes);
     active.push((active[index] ?? 0) + layer.activeBytes);
-    cache.push((cache[index] ?? 0) + layer.kvElementsPerToken * perElement);
+    cache.push((cache[index] ?? 0) + layer.kvBytesPerToken);
   }
   const range = (sums: readonly number[], first: number, count: number): number =>
     (sums[first + count] ?? 0) - (sums[first] ?? 0);
@@ -89,12 +119,12 @@ export function costModel(model: ModelProfile, context: number, slots: number, k
       most = Math.max(most, range(weight, first, count) + kvBytes(first, count));
     return most;
   });
-  const [one] = model.layers;
-  const uniform = model.layers.every(
+  const [one] = layers;
+  const uniform = layers.every(
     (layer) =>
       layer.weightBytes === one?.weightBytes &&
       layer.activeBytes === one.activeBytes &&
-      layer.kvElementsPerToken === one.kvElementsPerToken,
+      layer.kvBytesPerToken === one.kvBytesPerToken,
   );
 
   function memoryBytes(first: number, count: number, isHead: boolean): number {
@@ -111,6 +141,7 @@ export function costModel(model: ModelProfile, context: number, slots: number, k
   }
   return {
     model,
+    layers,
     costs,
     context,
     slots,
@@ -143,7 +174,5 @@ export function costModel(model: ModelProfile, context: number, slots: number, k
 
 /** One round trip from the head to a stage with a hidden state each way. */
 export function hopMs(links: LinkTable, a: string, b: string, hiddenBytes: number): number {
-  const pair = links.pairs.find((link) => (link.a === a && link.b === b) || (link.a === b && link.b === a));
-  const { rttMs, bytesPerSecond } = pair ?? links;
-  return rttMs + ((2 * hiddenBytes) / bytesPerSecond) * 1000;
+  return roundTripMs(neighboursOf(links, a).get(b) ?? links, hiddenBytes);
 }

@@ -1,9 +1,9 @@
 import type { Alternative, Placement, PlannedSpeculation, PlannerNode, PlanRequest } from "@clusterd/wire";
 import { hopMs, type CostModel } from "./cost.ts";
 import { explainPlacement } from "./explain.ts";
-import type { Search } from "./latency.ts";
 import type { Priced } from "./layout.ts";
 import { findBottleneck, predictFirstToken, predictSpeed, PROMPT_TOKENS_DEFAULT } from "./predict.ts";
+import type { Search } from "./search.ts";
 
 /** A search's result as a plan that says all of itself: costs, prediction, proof, alternatives, reasons. */
 export function describePlacement(
@@ -31,11 +31,7 @@ export function describePlacement(
     model: {
       name: model.name,
       layerCount: cost.layerCount,
-      layers: model.layers.map((layer) => ({
-        weightBytes: layer.weightBytes,
-        activeBytes: layer.activeBytes,
-        kvBytesPerToken: layer.kvElementsPerToken * cost.kvBytesPerElement,
-      })),
+      layers: cost.layers,
       inputBytes: model.inputBytes,
       outputBytes: model.outputBytes,
       hiddenBytes: model.hiddenBytes,
@@ -60,9 +56,11 @@ export function describePlacement(
       explored: search.explored,
     },
     runnerUp: search.runnerUp === null ? null : asAlternative(search.runnerUp),
-    alternatives: [],
+    alternatives: search.alternatives.map(asAlternative),
     bottleneck: findBottleneck(placed),
-    unused: nodes.filter((node) => !used.has(node.name)).map((node) => ({ node: node.name, ...whyUnused(best, search) })),
+    unused: nodes
+      .filter((node) => !used.has(node.name))
+      .map(({ name }) => ({ node: name, ...(search.unused.get(name) ?? { why: "not needed", msPerTokenIfUsed: null }) })),
     notes,
   };
   return { ...described, why: explainPlacement(described, byName) };
@@ -70,14 +68,4 @@ export function describePlacement(
 
 function asAlternative(priced: Priced): Alternative {
   return { head: priced.layout.head.name, stages: priced.stages, msPerToken: priced.msPerToken };
-}
-
-function whyUnused(best: Priced, search: Search): { readonly why: string; readonly msPerTokenIfUsed: number | null } {
-  const why =
-    best.stages.length === 1
-      ? "the model fits one machine; a split would only add hops"
-      : search.runnerUp === null
-        ? "not needed: the others hold the model"
-        : "the others hold the model and are faster without it";
-  return { why, msPerTokenIfUsed: null };
 }

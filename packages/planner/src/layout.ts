@@ -34,38 +34,3 @@ export function price(cost: CostModel, links: LinkTable, layout: Layout): Priced
   const msPerToken = headMs + stages.reduce((sum, stage) => sum + stage.computeMs + stage.hopMs, 0);
   return first === cost.layerCount && Number.isFinite(msPerToken) ? { layout, stages, msPerToken, headMs, headroom } : null;
 }
-
-/** The most layers a node can take wherever they lie: exact for uniform layers, safe for others. */
-export function capacity(cost: CostModel, node: PlannerNode, isHead: boolean): number {
-  const base = isHead ? cost.headOnlyBytes : cost.costs.workerBufferBytes;
-  let count = 0;
-  while (
-    count < cost.layerCount &&
-    base + cost.costs.workerBufferBytesPerLayer * (isHead ? 0 : count + 1) + (cost.widest[count + 1] ?? Infinity) <=
-      node.memoryBytes
-  )
-    count++;
-  return count;
-}
-
-/** Nodes in the order in which they are given layers: the fastest first, then by name, so that equal input gives equal plans. */
-export function bySpeed(a: PlannerNode, b: PlannerNode): number {
-  return b.bandwidthBytesPerSecond - a.bandwidthBytesPerSecond || b.memoryBytes - a.memoryBytes || (a.name < b.name ? -1 : 1);
-}
-
-/** Puts the head's share first; the others keep their order. */
-export function pipelineOrder(head: PlannerNode, counts: ReadonlyMap<PlannerNode, number>): Layout["shares"] {
-  const shares = [...counts].filter(([, count]) => count > 0).map(([node, count]) => ({ node, count }));
-  return [...shares.filter((share) => share.node === head), ...shares.filter((share) => share.node !== head)];
-}
-
-/** Whether a is to be preferred to b, of two that count as equally fast: more even headroom, fewer stages, stable names. */
-export function preferred(a: Priced, b: Priced): boolean {
-  if (Math.abs(a.headroom - b.headroom) > 1e-9) return a.headroom > b.headroom;
-  if (a.stages.length !== b.stages.length) return a.stages.length < b.stages.length;
-  return nameOf(a) < nameOf(b);
-}
-
-function nameOf(priced: Priced): string {
-  return [priced.layout.head.name, ...priced.stages.map((stage) => `${stage.node}:${stage.firstLayer}`)].join("\n");
-}

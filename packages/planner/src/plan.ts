@@ -1,12 +1,16 @@
 import { ClusterdError, type PlannerNode, type PlanRequest, type PlanResult } from "@clusterd/wire";
-import { planSpread, planThroughput } from "./balanced.ts";
-import { costModel, type CostModel } from "./cost.ts";
+import { costModel } from "./cost.ts";
 import { describePlacement } from "./describe-placement.ts";
-import { planLatency, type Search } from "./latency.ts";
-import type { Priced } from "./layout.ts";
-import { checkPins, planPinned } from "./pinned.ts";
+import { makeField, type Field } from "./field.ts";
+import { NO_WISHES } from "./head-problem.ts";
+import { bestOverHeads } from "./heads.ts";
+import { planLatency } from "./latency.ts";
+import { checkPins } from "./pins.ts";
 import { refuse } from "./refuse.ts";
+import type { Search } from "./search.ts";
 import { chosenSpeculation, plannedSpeculation } from "./speculation.ts";
+import { planSpread } from "./spread.ts";
+import { planThroughput } from "./throughput.ts";
 
 /** Context where none is asked for: enough for a long conversation, cheap enough to fit beside most models. */
 export const CONTEXT_DEFAULT = 8192;
@@ -27,7 +31,7 @@ export function plan(request: PlanRequest): PlanResult {
   }
   for (let context = wanted; ; context = Math.floor(context / 2)) {
     const cost = costModel(request.model, context, request.slots, request.kv, request.draft);
-    const search = searchFor(request, cost, usable.nodes, usable.heads);
+    const search = searchFor(request, makeField(cost, usable.nodes, usable.heads, request.links, request.pins));
     if (search.best !== null) {
       if (request.context === undefined)
         notes.push(
@@ -36,7 +40,14 @@ export function plan(request: PlanRequest): PlanResult {
             : `Context ${context}: the largest of ${wanted}, ${wanted / 2}, … that fits.`,
         );
       const planned = plannedSpeculation(speculation, request.draft, cost);
-      return describePlacement(request, cost, { ...search, best: search.best }, usable.nodes, notes, planned);
+      return describePlacement(
+        request,
+        cost,
+        { ...search, best: search.best },
+        usable.nodes,
+        [...notes, ...search.notes],
+        planned,
+      );
     }
     if (request.context !== undefined || context / 2 < CONTEXT_MIN)
       return refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));
@@ -47,14 +58,10 @@ export function plan(request: PlanRequest): PlanResult {
 function feasible(request: PlanRequest, context: number): boolean {
   try {
     const { nodes, heads } = checked(request);
-    return (
-      searchFor(
-        request,
-        costModel(request.model, request.context ?? context, request.slots, request.kv, request.draft),
-        nodes,
-        heads,
-      ).best !== null
-    );
+    const cost = costModel(request.model, request.context ?? context, request.slots, request.kv, request.draft);
+    const field = makeField(cost, nodes, heads, request.links, request.pins);
+    if (request.objective === "spread") return planSpread(field, 0).best !== null;
+    return bestOverHeads(field, field.heads, NO_WISHES, Infinity, true).found !== null;
   } catch {
     return false;
   }
@@ -66,6 +73,8 @@ function checked(request: PlanRequest): { readonly nodes: readonly PlannerNode[]
     if (!names.includes(name))
       throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)}.`, { next: `Nodes: ${names.join(", ")}.` });
   }
+  if (request.model.layers.length === 0)
+    throw new ClusterdError("unsupported", `${request.model.id} has no layers to place.`, { param: "model" });
   if (!Number.isInteger(request.slots) || request.slots < 1)
     throw new ClusterdError("usage", "There must be at least one slot.", { param: "slots" });
   const allowed = request.nodes.filter((node) => !request.without.includes(node.name));
@@ -78,16 +87,8 @@ function checked(request: PlanRequest): { readonly nodes: readonly PlannerNode[]
   return { nodes, heads: nodes.filter((node) => node.canHead && (request.head === undefined || node.name === request.head)) };
 }
 
-function searchFor(request: PlanRequest, cost: CostModel, nodes: readonly PlannerNode[], heads: readonly PlannerNode[]): Search {
-  if (request.pins.length > 0)
-    return single(planPinned(cost, request.pins, nodes, heads, request.links), "pins kept, the rest to the fastest first");
-  if (request.objective === "throughput")
-    return single(planThroughput(cost, nodes, heads, request.links), "bisection on the slowest stage's time");
-  if (request.objective === "spread")
-    return single(planSpread(cost, nodes, heads, request.links), "in proportion to the budgets, largest remainder");
-  return planLatency(cost, nodes, heads, request.links);
-}
-
-function single(best: Priced | null, method: string): Search {
-  return { best, runnerUp: null, optimal: false, method, lowerBoundMs: 0, explored: 1 };
+function searchFor({ objective, top = 1 }: PlanRequest, field: Field): Search {
+  if (objective === "throughput") return planThroughput(field, top);
+  if (objective === "spread") return planSpread(field, top);
+  return planLatency(field, top);
 }

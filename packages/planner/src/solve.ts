@@ -1,0 +1,57 @@
+import type { Field } from "./field.ts";
+import type { HeadProblem } from "./head-problem.ts";
+import { bestInOrder, orderBySpeed, orderLike } from "./in-order.ts";
+import { searchLabels, ROUNDING } from "./labels.ts";
+import { isPlacement, type Path } from "./path.ts";
+import { reachEnd, reachGreedily } from "./reach.ts";
+import { relax } from "./relaxation.ts";
+
+/** Steps towards good prices at most. */
+const STEPS_MAX = 60;
+/** Every so many of them, the relaxation's path is made into a placement. */
+const REPAIR_EVERY = 6;
+
+export interface Solved {
+  /** The fastest placement (or the first found, where any will do) that is faster than what was to be beaten; null where there is none. */
+  readonly path: Path | null;
+  /** No placement under this head is faster than this, unless the search stopped at the first found. */
+  readonly boundMs: number;
+  /** Whether the bound is the path's own time, or what was to be beaten. */
+  readonly complete: boolean;
+}
+
+/** The fastest placement under one head, if it takes less than `belowMs`; with `anyWill` the first such. */
+export function solve(field: Field, problem: HeadProblem, belowMs: number, anyWill = false): Solved {
+  const bySpeed = orderBySpeed(problem);
+  field.effort.explored++;
+  let best: Path | null = null;
+  const offer = (path: Path | null): void => {
+    if (path !== null && path.ms < (best?.ms ?? belowMs) * (1 - ROUNDING) && isPlacement(problem, path.stages)) best = path;
+  };
+  const done = (boundMs: number, complete: boolean): Solved => ({ path: best, boundMs, complete });
+  const limit = (): number => best?.ms ?? belowMs;
+  const enough = (): boolean => anyWill && best !== null;
+  offer(bestInOrder(problem, bySpeed));
+  if (problem.uniform) return done(limit(), true);
+  if (enough()) return done(0, false);
+  if (best === null) offer(reachGreedily(problem));
+  if (enough()) return done(0, false);
+  const certain = limit();
+  if (certain === Infinity && problem.groups.every((group) => group.least === 0)) {
+    const reach = reachEnd(field, problem);
+    if (reach.path === null) return done(reach.sure ? Infinity : 0, reach.sure);
+    offer(reach.path);
+    if (enough()) return done(0, false);
+  }
+  const repair = (stages: Path["stages"]): Path | null => bestInOrder(problem, orderLike(problem, stages, bySpeed));
+  let step = 0;
+  const relaxation = relax(field, problem, limit() * (1 - ROUNDING), STEPS_MAX, ({ stages }) => {
+    if (step++ % REPAIR_EVERY === 0) offer(repair(stages));
+    return enough() ? -Infinity : limit() * (1 - ROUNDING);
+  });
+  if (enough()) return done(0, false);
+  if (relaxation.boundMs >= limit() * (1 - ROUNDING)) return done(limit(), true);
+  const search = searchLabels(field, relaxation, limit(), anyWill, repair);
+  offer(search.path);
+  return done(search.complete ? limit() : Math.min(search.boundMs, limit()), search.complete);
+}
