@@ -45,6 +45,8 @@ export interface StageTiming {
   readonly steps: number;
   /** Tokens that a step has on average: one for each running stream, and those guessed ahead. */
   readonly tokensPerStep: number;
+  /** Tokens in the cache that a step reads, on average; absent where it could not be told. */
+  readonly cacheTokens?: number;
   /** The worker's engine at work, by its own node's clock. */
   readonly computeMs: Percentiles;
   /** From the graph's leaving the head to its result's arrival, less the work: links, encryption, waiting for either. */

@@ -60,6 +60,7 @@ const percentiles = record({ p50: amount, p95: amount });
 const timing = record({
   steps: count(),
   tokensPerStep: amount,
+  cacheTokens: (value, path) => (value === undefined || value === null ? 0 : amount(value, path)),
   computeMs: percentiles,
   wireMs: percentiles,
   idleMs: percentiles,

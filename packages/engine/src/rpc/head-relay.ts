@@ -24,6 +24,9 @@ import { unstampWork } from "./work-stamp.ts";
 
 const HELLO_ANSWER_BYTES = 28;
 const F32 = 0;
+const F16 = 1;
+/** What masks of the cache come in multiples of. */
+const MASK_CELLS = 256;
 const F32_BYTES = 4;
 
 export interface HeadRelayOptions {
@@ -80,8 +83,9 @@ export function createHeadRelay({ load, meter, hiddenBytes, onHeard }: HeadRelay
     const offset = readSize(head, AT + TENSOR_BYTES + 1);
     if (!load.isWeight(tensorName(head, AT))) {
       const dimensions = AT + TENSOR.dimensions;
-      const isHidden = head.readUInt32LE(AT + TENSOR.type) === F32 && head.readUInt32LE(dimensions) * F32_BYTES === hiddenBytes;
-      if (isHidden) meter.hidden(head.readUInt32LE(dimensions + 4));
+      const [type, width] = [head.readUInt32LE(AT + TENSOR.type), head.readUInt32LE(dimensions)];
+      if (type === F32 && width * F32_BYTES === hiddenBytes) meter.hidden(head.readUInt32LE(dimensions + 4));
+      if (type === F16 && width % MASK_CELLS === 0) meter.mask(width);
       meter.sent(AT + SET_TENSOR_HEAD_BYTES + bytes);
       return "pass";
     }

@@ -4,6 +4,8 @@ import type { Percentiles, StageTiming } from "@clusterd/wire";
 const STEPS_KEPT = 512;
 /** Rounds whose times are kept, to see what ran at once. */
 const SPANS_KEPT = 256;
+/** The engine looks at the cache in pieces of so many cells, of which the last one is half full on average. */
+const CELLS_STEP = 256;
 /** A longer pause is nobody asking, not a stage waiting for its turn. */
 const PAUSE_MS = 1_000;
 
@@ -21,11 +23,13 @@ interface Step {
   readonly up: number;
   readonly down: number;
   readonly tokens: number;
+  readonly cells: number;
 }
 
 interface OpenRound {
   readonly sentMs: number;
   readonly tokens: number;
+  readonly cells: number;
   readonly up: number;
 }
 
@@ -35,6 +39,8 @@ export interface StageMeter {
   sent(bytes: number): void;
   /** A hidden state for so many tokens was sent. */
   hidden(tokens: number): void;
+  /** A mask over so many cells of the cache was sent. */
+  mask(cells: number): void;
   graph(nowMs: number): void;
   /** The result of the oldest graph has come. */
   answered(nowMs: number, workMs: number, bytes: number): void;
@@ -54,6 +60,7 @@ export function createStageMeter(decodeTokensMax: number): StageMeter {
   let open: OpenRound[] = [];
   let answeredMs: number | null = null;
   let tokens = 0;
+  let cells = 0;
   let up = 0;
 
   const values = (of: (step: Step) => number): number[] => steps.map(of).toSorted((a, b) => a - b);
@@ -65,11 +72,15 @@ export function createStageMeter(decodeTokensMax: number): StageMeter {
     hidden(given) {
       tokens = Math.max(tokens, given);
     },
+    mask(given) {
+      cells = Math.max(cells, given);
+    },
     graph(nowMs) {
-      open.push({ sentMs: nowMs, tokens, up });
+      open.push({ sentMs: nowMs, tokens, cells, up });
       // Never so many in a real pipeline; a round without a result must not stay for ever.
       if (open.length > STEPS_KEPT) open = open.slice(1);
       tokens = 0;
+      cells = 0;
       up = 0;
     },
     answered(nowMs, workMs, bytes) {
@@ -86,6 +97,7 @@ export function createStageMeter(decodeTokensMax: number): StageMeter {
           up: round.up,
           down: bytes,
           tokens: Math.max(1, round.tokens),
+          cells: round.cells,
         };
       }
       answeredMs = nowMs;
@@ -101,6 +113,7 @@ export function createStageMeter(decodeTokensMax: number): StageMeter {
       return {
         steps: stepCount,
         tokensPerStep: total / steps.length,
+        cacheTokens: steps.reduce((sum, step) => sum + Math.max(0, step.cells - CELLS_STEP / 2), 0) / steps.length,
         computeMs: percentiles(values((step) => step.compute)),
         wireMs: percentiles(values((step) => step.wire)),
         idleMs: percentiles(values((step) => step.idle)),
