@@ -117,6 +117,24 @@ describe("a profile made from a shape", () => {
     expect(layerParts(model("granite-4.0-h-tiny").shape, 15).mixer).toBe("attention");
   });
 
+  test("caches by the window, by the whole context, and by recurrent state, as its layers do", () => {
+    const kinds = (name: string): string => {
+      const { layers } = knownProfile(model(name), "Q4_K_M");
+      const count = (is: (layer: (typeof layers)[number]) => boolean): number => layers.filter(is).length;
+      const windowed = count((layer) => layer.kvElementsPerToken > 0 && layer.kvWindowTokens !== null);
+      const whole = count((layer) => layer.kvElementsPerToken > 0 && layer.kvWindowTokens === null);
+      return `${windowed} windowed, ${whole} whole, ${count((layer) => layer.stateBytes > 0)} recurrent of ${layers.length}`;
+    };
+    // Their config.json: one full layer in six, in two, in four; the rest of hybrids by their patterns.
+    expect(kinds("gemma-3-27b")).toBe("52 windowed, 10 whole, 0 recurrent of 62");
+    expect(kinds("gemma-2-9b")).toBe("21 windowed, 21 whole, 0 recurrent of 42");
+    expect(kinds("command-a-111b")).toBe("48 windowed, 16 whole, 0 recurrent of 64");
+    expect(kinds("granite-4.0-h-tiny")).toBe("0 windowed, 4 whole, 36 recurrent of 40");
+    expect(kinds("qwen3-next-80b-a3b")).toBe("0 windowed, 12 whole, 36 recurrent of 48");
+    expect(kinds("nemotron-nano-9b-v2")).toBe("0 windowed, 4 whole, 27 recurrent of 56");
+    expect(kinds("nemotron-3-nano-30b-a3b")).toBe("0 windowed, 6 whole, 23 recurrent of 52");
+  });
+
   test("is had for every model in every quantisation, smaller with each", () => {
     for (const known of knownModels()) {
       const sizes = quantisationsOf(known).map((quantisation) => knownProfile(known, quantisation).fileBytes);

@@ -60,6 +60,8 @@ function specificKeys(shape: ModelShape): Record<string, unknown> {
   const { heads, latent, experts, recurrent } = shape;
   const count = shape.layers + shape.next;
   const each = <Value>(value: (layer: number) => Value): Value[] => Array.from({ length: count }, (_, layer) => value(layer));
+  const widthOf = (part: "dense" | "experts" | null): number =>
+    part === null ? 0 : part === "dense" ? shape.ffn : (experts?.width ?? 0);
   const hasAttention = (layer: number): boolean => layerParts(shape, layer).mixer === "attention";
   const isHybrid = recurrent !== null;
   // Kept by the file: latent attention is one key/value head of the compressed length and the rotary part.
@@ -86,9 +88,8 @@ function specificKeys(shape: ModelShape): Record<string, unknown> {
     context_length: shape.context,
     embedding_length: shape.hidden,
     vocab_size: shape.vocabulary,
-    feed_forward_length: shape.blocks.includes("-")
-      ? each((layer) => (layerParts(shape, layer).feedForward === "dense" ? shape.ffn : 0))
-      : shape.ffn,
+    // Where layers are one thing each, those without a feed-forward part say so by a width of 0.
+    feed_forward_length: /[-E]/u.test(shape.blocks) ? each((layer) => widthOf(layerParts(shape, layer).feedForward)) : shape.ffn,
     attention: { ...attention, ...(shape.window === null ? {} : { sliding_window: shape.window }) },
     rope: { dimension_count: latent === null ? heads.length : latent.rotary },
     ...(shape.next === 0 ? {} : { nextn_predict_layers: shape.next }),

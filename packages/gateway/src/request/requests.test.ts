@@ -268,6 +268,7 @@ describe("control bodies", () => {
       { node: "mini-2", firstLayer: 4, lastLayer: 15 },
     ]);
     expect(loadBody({ model: "m", ctx: null })).toEqual({ model: "m" });
+    expect(loadBody({ model: "m", top: 3, promptTokens: 100 })).toEqual({ model: "m", top: 3, promptTokens: 100 });
   });
 
   test.each<[JsonObject, string]>([
@@ -277,6 +278,8 @@ describe("control bodies", () => {
     [{ model: "m", context: 5 }, "context"],
     [{ model: "m", ctx: 0 }, "ctx"],
     [{ model: "m", slots: 1e9 }, "slots"],
+    [{ model: "m", top: 101 }, "top"],
+    [{ model: "m", promptTokens: 0 }, "promptTokens"],
     [{ model: "m", kv: "f32" }, "kv"],
     [{ model: "m", draft: "" }, "draft"],
     [{ model: "m", speculation: "ngram-simple" }, "speculation"],
