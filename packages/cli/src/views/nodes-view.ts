@@ -4,6 +4,7 @@ import { bar } from "../text/bar.ts";
 import { printable } from "../text/printable.ts";
 import type { Style } from "../text/style.ts";
 import { table } from "../text/table.ts";
+import { linksLines } from "./links-view.ts";
 import { nodeNames } from "./node-names.ts";
 import { NODE_TONES } from "./tones.ts";
 
@@ -36,5 +37,5 @@ export function nodesLines(state: ClusterState, style: Style): string[] {
     ];
   });
   const columns = ["NODE", "STATE", "IN USE OF BUDGET", "MEMORY", "BANDWIDTH", "CHIP", "VERSION"].map((title) => ({ title }));
-  return table(columns, rows, style);
+  return [...table(columns, rows, style), ...linksLines(state, style)];
 }
