@@ -12,8 +12,8 @@ const RATE_WORDS: readonly string[] = ["burst", "32kb", "latency", "400ms"];
 export interface Link {
   /** Bytes that passed it so far, both ways, headers included. */
   readonly bytes: number;
-  /** Lets pass so much, each way: `10mbit`. */
-  limit(rate: string): void;
+  /** Lets pass so much to the host, and so much of what it sends: `10mbit`; the same where only one is given. */
+  limit(to: string, from?: string): void;
   /** Pulls the cable, or puts it back: neither end is told anything. */
   set(state: "up" | "down"): void;
   /** What is sent to the host is lost, what it sends arrives; or all is well again. */
@@ -88,9 +88,9 @@ function linkOf(space: string, outer: string): Link {
       const [shown] = JSON.parse(text) as { stats64: Record<"rx" | "tx", { bytes: number }> }[];
       return (shown?.stats64.rx.bytes ?? Number.NaN) + (shown?.stats64.tx.bytes ?? Number.NaN);
     },
-    limit(rate) {
-      tc("qdisc", "replace", "dev", outer, "root", "tbf", "rate", rate, ...RATE_WORDS);
-      tc("-n", space, "qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", rate, ...RATE_WORDS);
+    limit(to, from = to) {
+      tc("qdisc", "replace", "dev", outer, "root", "tbf", "rate", to, ...RATE_WORDS);
+      tc("-n", space, "qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", from, ...RATE_WORDS);
     },
     set(state) {
       ip("link", "set", outer, state);

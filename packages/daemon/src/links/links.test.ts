@@ -2,7 +2,7 @@ import { asNodeId, type AdvertDeployment, type LinkView } from "@clusterd/wire";
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
 import type { DaemonState } from "../state/daemon-state.ts";
-import { combineLinks } from "./combine-links.ts";
+import { combineLinks, ENGINE_HOP_MS } from "./combine-links.ts";
 import { createQuietWatch } from "./link-quiet.ts";
 import { createLinkSchedule } from "./link-schedule.ts";
 
@@ -116,8 +116,8 @@ describe("one figure for a link of two ends", () => {
   );
 
   test("the shorter trip of those measured over tunnels; heartbeats only where there is none", () => {
-    expect(combineLinks([link(0.3, 1e6), link(0.2, 1e6)], 5).rttMs).toBe(0.2);
-    expect(combineLinks([link(0.3, 1e6), link(0.1, 0)], 5)).toEqual({ rttMs: 0.3, bytesPerSecond: 1e6 });
+    expect(combineLinks([link(0.3, 1e6), link(0.2, 1e6)], 5).rttMs).toBe(0.2 + ENGINE_HOP_MS);
+    expect(combineLinks([link(0.3, 1e6), link(0.1, 0)], 5)).toEqual({ rttMs: 0.3 + ENGINE_HOP_MS, bytesPerSecond: 1e6 });
     expect(combineLinks([link(0.7, 0), link(0.9, 0)], 5)).toEqual({ rttMs: 0.7, bytesPerSecond: 5 });
   });
 });

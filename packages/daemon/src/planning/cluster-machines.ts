@@ -76,8 +76,9 @@ export function linkTable(machines: readonly Pick<Machine, "id" | "links">[], na
   const measured = new Map<string, { readonly a: string; readonly b: string; readonly links: LinkView[] }>();
   for (const { id, links } of machines) {
     for (const link of links) {
-      const [a, b] = [names.get(id), names.get(link.to)].toSorted();
-      if (a === undefined || b === undefined) continue;
+      const [from, to] = [names.get(id), names.get(link.to)];
+      if (from === undefined || to === undefined) continue;
+      const [a, b] = from < to ? [from, to] : [to, from];
       const pair = measured.get(`${a}\n${b}`) ?? { a, b, links: [] };
       pair.links.push(link);
       measured.set(`${a}\n${b}`, pair);
