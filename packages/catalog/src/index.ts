@@ -12,4 +12,4 @@ export { knownModels } from "./known-models/model-shape.ts";
 export { knownProfile } from "./known-models/known-profile.ts";
 export { knownProfileOf, namesNear } from "./known-models/find-known.ts";
 export type { Quantisation } from "./known-models/quantise.ts";
-export { quantisationsOf } from "./known-models/quantise.ts";
+export { leastBytes, quantisationsOf } from "./known-models/quantise.ts";

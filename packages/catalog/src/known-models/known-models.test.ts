@@ -3,7 +3,7 @@ import { TENSOR_TYPES } from "../tensor-types.ts";
 import { findKnown, knownProfileOf, namesNear } from "./find-known.ts";
 import { knownProfile, parameterCount } from "./known-profile.ts";
 import { knownModels, type KnownModel } from "./model-shape.ts";
-import { quantise, quantisationsOf } from "./quantise.ts";
+import { leastBytes, quantise, quantisationsOf } from "./quantise.ts";
 import { layerParts, shapeTensors } from "./shape-tensors.ts";
 
 function model(name: string): KnownModel {
@@ -138,6 +138,8 @@ describe("a profile made from a shape", () => {
   test("is had for every model in every quantisation, smaller with each", () => {
     for (const known of knownModels()) {
       const sizes = quantisationsOf(known).map((quantisation) => knownProfile(known, quantisation).fileBytes);
+      for (const [index, quantisation] of quantisationsOf(known).entries())
+        expect(leastBytes(known, quantisation)).toBeLessThan(sizes[index] ?? 0);
       expect(sizes.length).toBeGreaterThan(0);
       expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
     }

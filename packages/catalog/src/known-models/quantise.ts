@@ -46,6 +46,15 @@ export function quantisationsOf(model: KnownModel): readonly Quantisation[] {
 
 const NUMBERS: ReadonlyMap<string, number> = new Map([...TENSOR_TYPES].map(([number, { name }]) => [name, number]));
 
+/** Types of a few small tensors may be smaller than what most of a file is in. */
+const LEAST_SHARE = 0.95;
+
+/** A file's bytes at least, without going through its tensors. */
+export function leastBytes(model: KnownModel, quantisation: Quantisation): number {
+  const layout = TENSOR_TYPES.get(NUMBERS.get(BASE_TYPES[quantisation]) ?? 0);
+  return layout === undefined ? 0 : model.parameters * (layout.blockBytes / layout.blockElements) * LEAST_SHARE;
+}
+
 /** Every tensor's type and size, as llama.cpp v0.5.0's quantiser mixes them (the rules of its `llama-quant.cpp`). */
 export function quantise(
   tensors: readonly ShapedTensor[],

@@ -133,6 +133,9 @@ test("a running cluster's machines have what its deployments leave, and further 
     ["b#1", false, true],
   ]);
   expect(inventory.nodes[0]).toMatchObject({ bandwidthSource: "probe" });
-  expect(inventory.links.pairs).toContainEqual({ a: "a", b: "b", rttMs: 3, bytesPerSecond: 1e7 });
-  expect(inventory.links.pairs.find((pair) => pair.a === "b" && pair.b === "b#1")?.rttMs).toBeLessThan(1);
+  const link = (from: string, to: string) => inventory.links.pairs.find((pair) => pair.a === from && pair.b === to);
+  // What the way through the daemons adds is small beside a wire of three milliseconds.
+  expect(Math.floor(link("a", "b")?.rttMs ?? 0)).toBe(3);
+  expect(link("a", "b")?.bytesPerSecond).toBe(1e7);
+  expect(link("b", "b#1")?.rttMs).toBeLessThan(1);
 });

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { knownModels, knownProfile, quantisationsOf, type KnownModel } from "@clusterd/catalog";
+import { knownModels, knownProfile, leastBytes, quantisationsOf, type KnownModel } from "@clusterd/catalog";
 import { CONTEXT_DEFAULT, neededBytes, plan } from "@clusterd/planner";
 import type { Inventory, KvType, ModelProfile, Objective, Placement, PlanRequest } from "@clusterd/wire";
 
@@ -89,12 +89,12 @@ function tryModel(model: KnownModel, inventory: Inventory, question: FitsQuestio
   let best: Tried | null = null;
   /** The last placement found: what is smaller in every part fits wherever it does. */
   let fitting: Tried | null = null;
-  let least: { readonly quantisation: string; readonly profile: ModelProfile } | null = null;
-  for (const quantisation of quantisationsOf(model)) {
+  const all = quantisationsOf(model);
+  const smallest = all.at(-1) ?? UNQUANTISED;
+  for (const quantisation of all) {
+    if (leastBytes(model, quantisation) > memory) continue;
     const profile = knownProfile(model, quantisation);
-    const bytes = weightBytes(profile);
-    if (least === null || bytes < weightBytes(least.profile)) least = { quantisation, profile };
-    if (bytes > memory) continue;
+    if (weightBytes(profile) > memory) continue;
     if (isUseful(best) && fitting !== null && isNowhereLarger(profile, fitting.profile)) {
       others.push(quantisation);
       continue;
@@ -115,11 +115,11 @@ function tryModel(model: KnownModel, inventory: Inventory, question: FitsQuestio
       told,
       others.filter((quantisation) => quantisation !== told.quantisation),
     );
-  const missing = least === null ? 0 : neededBytes({ ...requestOf(least.profile, inventory, question) }) - memory;
+  const missing = neededBytes(requestOf(knownProfile(model, smallest), inventory, question)) - memory;
   return {
     model: name,
     parameters: model.parameters,
-    quantisation: least?.quantisation ?? "",
+    quantisation: smallest,
     shortByBytes: Math.max(0, Math.ceil(missing)),
   };
 }
