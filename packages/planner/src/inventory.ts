@@ -29,6 +29,9 @@ function parseNode(value: unknown, path: string): PlannerNode {
     memoryBytes: amount(node["memoryBytes"], `${path}.memoryBytes`, 0),
     bandwidthBytesPerSecond: amount(node["bandwidthBytesPerSecond"], `${path}.bandwidthBytesPerSecond`, 1),
     canHead,
+    ...(node["flopsPerSecond"] === undefined
+      ? {}
+      : { flopsPerSecond: amount(node["flopsPerSecond"], `${path}.flopsPerSecond`, 1) }),
   };
 }
 

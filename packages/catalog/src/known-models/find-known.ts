@@ -8,14 +8,16 @@ const NEAR_MAX = 5;
 const NEAR_SHARE_MIN = 0.5;
 
 /** `NAME[:QUANTISATION]` of the catalogue, without regard to case; null where no model is called so. Throws `not_found` for a quantisation it has not. */
-export function findKnown(ref: string): { readonly model: KnownModel; readonly quantisation: Quantisation } | null {
+export function findKnown(
+  ref: string,
+): { readonly model: KnownModel; readonly name: string; readonly quantisation: Quantisation } | null {
   const [name = "", wanted] = ref.toLowerCase().split(":");
   const model = knownModels().find(({ names }) => names.includes(name));
   if (model === undefined) return null;
   const all = quantisationsOf(model);
-  if (wanted === undefined) return { model, quantisation: defaultOf(all) };
+  if (wanted === undefined) return { model, name, quantisation: defaultOf(all) };
   const quantisation = all.find((one) => one.toLowerCase() === wanted);
-  if (quantisation !== undefined) return { model, quantisation };
+  if (quantisation !== undefined) return { model, name, quantisation };
   throw new ClusterdError("not_found", `The catalogue has no ${JSON.stringify(wanted.toUpperCase())} of ${name}.`, {
     next: `There are ${all.join(", ")}.`,
   });
@@ -28,7 +30,7 @@ function defaultOf(all: readonly Quantisation[]): Quantisation {
 /** The profile of a catalogued name, or null. */
 export function knownProfileOf(ref: string): ModelProfile | null {
   const found = findKnown(ref);
-  return found === null ? null : knownProfile(found.model, found.quantisation);
+  return found === null ? null : knownProfile(found.model, found.quantisation, found.name);
 }
 
 /** Catalogued names like a given one, the nearest first: by the letters next to each other in both (Dice's coefficient). */

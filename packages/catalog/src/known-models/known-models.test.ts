@@ -148,7 +148,7 @@ describe("a profile made from a shape", () => {
 
 describe("names", () => {
   test("are found without regard to case, Q4_K_M unless another is asked for", () => {
-    expect(knownProfileOf("DeepSeek-R1")?.id).toBe("deepseek-v3:Q4_K_M");
+    expect(knownProfileOf("DeepSeek-R1")?.id).toBe("deepseek-r1:Q4_K_M");
     expect(knownProfileOf("qwen3-8b:q8_0")?.id).toBe("qwen3-8b:Q8_0");
     expect(knownProfileOf("gpt-oss-20b")?.id).toBe("gpt-oss-20b:MXFP4");
     expect(findKnown("no-such-model")).toBeNull();

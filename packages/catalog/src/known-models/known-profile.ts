@@ -21,10 +21,9 @@ export function parameterCount(model: KnownModel): number {
 
 /**
  * The profile of a catalogued model in a quantisation: its shape is written out as the header its file would have, and read by what reads
- * files. The id is `NAME:QUANTISATION`; the content id is of no file anywhere.
+ * files. The id is `NAME:QUANTISATION`, the name one of the model's; the content id is of no file anywhere.
  */
-export function knownProfile(model: KnownModel, quantisation: Quantisation): ModelProfile {
-  const name = model.names[0] ?? "";
+export function knownProfile(model: KnownModel, quantisation: Quantisation, name: string = model.names[0] ?? ""): ModelProfile {
   const id = `${name}:${quantisation}`;
   const dataStart = model.shape.vocabulary * HEADER_BYTES_PER_TOKEN;
   let offset = 0;
@@ -46,7 +45,7 @@ export function knownProfile(model: KnownModel, quantisation: Quantisation): Mod
     },
     tensors,
   };
-  const contentId = createHash("sha256").update(`catalogue\n${id}`).digest("hex");
+  const contentId = createHash("sha256").update(`catalogue\n${model.names[0]}:${quantisation}`).digest("hex");
   const metadata = {
     general: { architecture: model.architecture, name: id },
     specific: specificKeys(model.shape),

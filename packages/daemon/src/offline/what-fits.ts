@@ -89,6 +89,7 @@ function tryModel(model: KnownModel, inventory: Inventory, question: FitsQuestio
   let best: Tried | null = null;
   /** The last placement found: what is smaller in every part fits wherever it does. */
   let fitting: Tried | null = null;
+  let refused: { readonly quantisation: string; readonly shortByBytes: number } | null = null;
   const all = quantisationsOf(model);
   const smallest = all.at(-1) ?? UNQUANTISED;
   for (const quantisation of all) {
@@ -100,7 +101,10 @@ function tryModel(model: KnownModel, inventory: Inventory, question: FitsQuestio
       continue;
     }
     const placement = plan(requestOf(profile, inventory, question));
-    if (!placement.feasible) continue;
+    if (!placement.feasible) {
+      refused = { quantisation, shortByBytes: placement.shortByBytes };
+      continue;
+    }
     fitting = { quantisation, profile, placement };
     const isBest = quantisation !== UNQUANTISED && !isUseful(best);
     if (isBest && best !== null) others.push(best.quantisation);
@@ -115,12 +119,14 @@ function tryModel(model: KnownModel, inventory: Inventory, question: FitsQuestio
       told,
       others.filter((quantisation) => quantisation !== told.quantisation),
     );
-  const missing = neededBytes(requestOf(knownProfile(model, smallest), inventory, question)) - memory;
+  // What is short in all is plain; where only the pieces do not fit, the planner has said how much more would do.
+  const short = Math.max(0, neededBytes(requestOf(knownProfile(model, smallest), inventory, question)) - memory);
+  const inPieces = refused?.quantisation === smallest ? refused.shortByBytes : 0;
   return {
     model: name,
     parameters: model.parameters,
     quantisation: smallest,
-    shortByBytes: Math.max(0, Math.ceil(missing)),
+    shortByBytes: Math.ceil(Math.max(short, inPieces)),
   };
 }
 
