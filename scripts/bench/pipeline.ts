@@ -59,6 +59,8 @@ export interface PipelineOptions {
   readonly workers: number;
   /** Whether the workers' daemons put in the weights; else the head sends them. */
   readonly localWeights: boolean;
+  /** Whether results go from stage to stage without the head's engine; they do unless said otherwise. */
+  readonly passing?: boolean;
   readonly slots?: number;
   /** Tokens per slot. */
   readonly context?: number;
@@ -94,7 +96,7 @@ export async function startPipeline(options: PipelineOptions, stack: AsyncDispos
     workerPids.push(worker.process.pid);
     const [firstLayer, lastLayer] = [boundary(index), boundary(index + 1) - 1];
     const stage = { model: model.path, firstLayer, lastLayer, localWeights, slots };
-    const port = daemons === null ? worker.port : await tunnelTo(worker.port, daemons, index, stage);
+    const port = daemons === null ? worker.port : await tunnelTo(worker.port, daemons, index, stage, options.passing);
     if (daemons !== null) pids[`worker's daemon ${index + 1}`] = daemons.workers[index]?.process.pid ?? 0;
     placed.push({ endpoint: `127.0.0.1:${port}`, layers: lastLayer - firstLayer + 1 });
   }
@@ -113,6 +115,7 @@ export async function tunnelTo(
   { head, headFingerprint, workers, cacheDir }: Daemons,
   index: number,
   placed: Omit<BenchStage, "cacheDir">,
+  passing = true,
 ): Promise<number> {
   const worker = workers[index];
   if (worker === undefined) throw new Error(`There is no worker ${index + 1}.`);
@@ -120,7 +123,7 @@ export async function tunnelTo(
   const offered: StageMessage = { type: "offer", peerFingerprint: headFingerprint, port, stage };
   const ticket = await worker.process.ask<Uint8Array>(offered);
   const { fingerprint } = worker;
-  return head.ask<number>({ type: "listen", port: worker.port, fingerprint, ticket, stage } satisfies StageMessage);
+  return head.ask<number>({ type: "listen", port: worker.port, fingerprint, ticket, stage, passing } satisfies StageMessage);
 }
 
 async function closeAll({ head, workers }: Daemons): Promise<void> {

@@ -1,6 +1,6 @@
 // How much of a prompt's work the stages do at once, by the size of the ubatches: from the spans in which each stage was at work.
 // Usage: node scripts/bench/prefill.ts [--model FILE.gguf] [--workers 2,4] [--ubatches 64,128,256,512] [--tokens N] [--share 0.2]
-//        [--rounds N] [--flags "…"] [--spans] [--json]. --share holds every rpc-server to so much of a core (Linux, root).
+//        [--ways through-head,passing] [--rounds N] [--flags "…"] [--spans] [--json]. --share holds every rpc-server to so much of a core (Linux, root).
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     ubatches: { type: "string", default: "64,128,256,512" },
     tokens: { type: "string", default: "2048" },
     share: { type: "string", default: "0" },
+    ways: { type: "string", default: "through-head,passing" },
     rounds: { type: "string", default: "3" },
     flags: { type: "string", default: "" },
     spans: { type: "boolean", default: false },
@@ -28,6 +29,8 @@ const { values } = parseArgs({
 const ROUNDS = Number(values.rounds);
 const TOKENS = Number(values.tokens);
 const SHARE = Number(values.share);
+/** By way of the head's engine, as without our relays; or from stage to stage. */
+const WAYS = values.ways.split(",");
 const BATCH = 2048;
 /** The models here were made for less context than a long prompt takes. */
 const LONG_CONTEXT = ["--override-kv", "llama.context_length=int:16384"];
@@ -61,27 +64,38 @@ function tellSpans(stages: readonly (readonly WorkSpan[])[]): void {
 
 async function measure(engine: Engine, model: BenchModel, workers: number, ubatches: readonly number[]): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const pipelines: { readonly ubatch: number; readonly pipeline: Pipeline; readonly turns: Turn[] }[] = [];
-  for (const ubatch of ubatches) {
+  const pipelines: { readonly ubatch: number; readonly way: string; readonly pipeline: Pipeline; readonly turns: Turn[] }[] = [];
+  for (const { ubatch, way } of ubatches.flatMap((size) => WAYS.map((kind) => ({ ubatch: size, way: kind })))) {
     const daemons = await startDaemons(workers, true, stack);
     const flags = ["-b", String(BATCH), "-ub", String(ubatch), ...LONG_CONTEXT, ...values.flags.split(" ").filter(Boolean)];
-    const placed = { engine, model, daemons, workers, localWeights: true, context: TOKENS + 256, flags };
+    const placed = {
+      engine,
+      model,
+      daemons,
+      workers,
+      localWeights: true,
+      passing: way === "passing",
+      context: TOKENS + 256,
+      flags,
+    };
     const limits = stack.use(new AsyncDisposableStack());
     const pipeline = await startPipeline(placed, stack);
     if (SHARE > 0) for (const pid of pipeline.workerPids) limits.use(await limitCpu(pid, SHARE));
-    pipelines.push({ ubatch, pipeline, turns: [] });
+    // What is only passed on is learnt from the first few tokens.
+    await complete(pipeline, "1 2 3", 8);
+    pipelines.push({ ubatch, way, pipeline, turns: [] });
   }
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const { pipeline, turns } of pipelines) turns.push(await turn(pipeline));
   }
-  for (const { ubatch, turns } of pipelines) report(basename(model.path), workers, ubatch, turns);
+  for (const { ubatch, way, turns } of pipelines) report(basename(model.path), workers, ubatch, way, turns);
 }
 
-function report(model: string, workers: number, ubatch: number, turns: readonly Turn[]): void {
+function report(model: string, workers: number, ubatch: number, way: string, turns: readonly Turn[]): void {
   const middle = (of: (turn: Turn) => number): number => median(turns.map(of));
   const count = Math.ceil(TOKENS / ubatch);
   const result = {
-    ...{ model, workers, ubatch, ubatches: count },
+    ...{ model, workers, way, ubatch, ubatches: count },
     promptTokensPerSecond: round(TOKENS / (middle(({ promptMs }) => promptMs) / 1e3), 1),
     workMs: round(
       middle(({ workMs }) => workMs),
@@ -114,7 +128,7 @@ if (!values.json) {
   const held = SHARE > 0 ? `every rpc-server held to ${SHARE} of a core` : "the rpc-servers share the cores";
   console.log(`${TOKENS} tokens, -b ${BATCH}, ${held}, one thread per process, medians of ${ROUNDS} turns.\n`);
   const titles =
-    "model | workers | ubatch | ubatches | prompt tokens/s | work, ms | union, ms | ≥ 2 at work | work ÷ union | full pipeline | blocking copies";
+    "model | workers | way | ubatch | ubatches | prompt tokens/s | work, ms | union, ms | ≥ 2 at work | work ÷ union | full pipeline | blocking copies";
   console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
 }
 const model = await openBenchModel(values.model);

@@ -5,6 +5,7 @@ import { createWeightDigests } from "../../packages/catalog/src/weight-digests.t
 import { readModelFile, type ModelFile } from "../../packages/catalog/src/read-model.ts";
 import { groupOf, readWeightTable, type WeightTable } from "../../packages/catalog/src/weight-table.ts";
 import { groupsOf, stageWeights } from "../../packages/daemon/src/deployments/model-weights.ts";
+import { createCopyBoard, type CopyBoard } from "../../packages/engine/src/rpc/copy-board.ts";
 import { createHeadStage, type HeadStage } from "../../packages/engine/src/rpc/head-stage.ts";
 import type { StageLoadSummary } from "../../packages/engine/src/rpc/stage-load.ts";
 import type { WorkSpan } from "../../packages/engine/src/rpc/stage-meter.ts";
@@ -38,6 +39,8 @@ export type StageMessage =
       readonly fingerprint: string;
       readonly ticket: Uint8Array;
       readonly stage: BenchStage;
+      /** Whether results go from stage to stage, else by way of the head's engine. */
+      readonly passing: boolean;
     }
   | { readonly type: "stages" }
   | { readonly type: "close" }
@@ -62,6 +65,7 @@ const MEMORY_EXTRA_BYTES: number = 1024 ** 3;
 const models = new Map<string, OpenModel>();
 const stages: { readonly relay: HeadStage; readonly traffic: Traffic }[] = [];
 let opened = new AsyncDisposableStack();
+let board: CopyBoard | undefined;
 let plane: DataPlane | undefined;
 let stopProfile: (() => Promise<readonly SelfTime[]>) | null = null;
 
@@ -115,14 +119,16 @@ async function offer(
 
 async function listen(
   at: DataPlane,
-  { port, fingerprint, ticket, stage }: Extract<StageMessage, { type: "listen" }>,
+  { port, fingerprint, ticket, stage, passing }: Extract<StageMessage, { type: "listen" }>,
 ): Promise<number> {
   const { file, table, digests } = await openModel(stage);
   const groups = groupsOf(stage);
   const known = stage.localWeights ? await digests.of(groups, AbortSignal.timeout(120_000)) : groups.map(() => "unknown");
   const held = groups.map(() => stage.localWeights);
+  if (passing) board ??= opened.use(createCopyBoard());
   const relay = opened.use(
     createHeadStage({
+      ...(board === undefined ? {} : { copies: board }),
       ...stageWeights(table, groups, known, held),
       hiddenBytes: file.profile.hiddenBytes,
       decodeTokensMax: stage.slots,
@@ -169,6 +175,7 @@ answerParent(async (asked) => {
     case "close":
       await opened.disposeAsync();
       opened = new AsyncDisposableStack();
+      board = undefined;
       stages.length = 0;
       return null;
     case "profile": {

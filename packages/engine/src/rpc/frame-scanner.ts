@@ -8,8 +8,8 @@ export interface FrameShape {
   readonly headBytes: number;
 }
 
-/** What becomes of a frame: all of it goes on, or none of it; or other bytes go in its place. */
-export type Verdict = "pass" | "drop" | Buffer;
+/** What becomes of a frame: all of it goes on, or none of it; or other bytes go in its place, or whatever is done once its turn has come. */
+export type Verdict = "pass" | "drop" | Buffer | (() => void);
 
 export interface FrameSink {
   /** Bytes before the payload. */
@@ -20,6 +20,8 @@ export interface FrameSink {
   begin(head: Buffer): Verdict | Promise<Verdict>;
   /** Payload behind the head, of a frame that passes. */
   body?(bytes: Buffer): void;
+  /** The same of a frame that does not. */
+  dropped?(bytes: Buffer): void;
   emit(bytes: Buffer): void;
 }
 
@@ -55,7 +57,8 @@ export function createFrameScanner(sink: FrameSink): FrameScanner {
     passing = verdict === "pass";
     if (verdict === "pass") {
       if (spanned) sink.emit(head);
-    } else if (verdict !== "drop") sink.emit(verdict);
+    } else if (typeof verdict === "function") verdict();
+    else if (verdict !== "drop") sink.emit(verdict);
   }
 
   function push(chunk: Buffer): Promise<void> | void {
@@ -69,7 +72,8 @@ export function createFrameScanner(sink: FrameSink): FrameScanner {
     while (at < chunk.length) {
       if (bodyBytes > 0) {
         const taken = Math.min(bodyBytes, chunk.length - at);
-        if (passing && sink.body !== undefined) sink.body(chunk.subarray(at, at + taken));
+        if (passing) sink.body?.(chunk.subarray(at, at + taken));
+        else sink.dropped?.(chunk.subarray(at, at + taken));
         bodyBytes -= taken;
         at += taken;
         if (!passing) from = at;

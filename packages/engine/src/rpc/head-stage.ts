@@ -1,3 +1,4 @@
+import type { CopyBoard } from "./copy-board.ts";
 import { createHeadRelay, type HeadRelay } from "./head-relay.ts";
 import type { RelayEnd } from "./relay-end.ts";
 import { createStageLoad, type StageLoad, type StageLoadOptions } from "./stage-load.ts";
@@ -11,6 +12,8 @@ export interface HeadStageOptions extends StageLoadOptions {
   readonly decodeTokensMax: number;
   /** Whether the worker's machine takes a new connection. */
   probe(): Promise<boolean>;
+  /** Shared by the stages of one head; absent: every result goes by way of its engine. */
+  readonly copies?: CopyBoard;
   onLost(reason: string): void;
   onStalled(reason: string): void;
 }
@@ -26,6 +29,7 @@ export interface HeadStage extends Disposable {
 export function createHeadStage(options: HeadStageOptions): HeadStage {
   const load = createStageLoad(options);
   const meter = createStageMeter(options.decodeTokensMax);
+  const copies = options.copies === undefined ? {} : { copies: { board: options.copies, stage: options.copies.addStage() } };
   const connections = new Set<HeadRelay>();
   const watch = createStageWatch({
     meter,
@@ -45,6 +49,7 @@ export function createHeadStage(options: HeadStageOptions): HeadStage {
         load,
         meter,
         hiddenBytes: options.hiddenBytes,
+        ...copies,
         onHeard: (progress) => watch.heard(progress),
       });
       return {

@@ -17,14 +17,14 @@ export interface Question {
 }
 
 /** First in, first out. */
-export interface QuestionQueue {
-  add(question: Question): void;
-  take(): Question;
+export interface QuestionQueue<Kind extends Question = Question> {
+  add(question: Kind): void;
+  take(): Kind;
   readonly length: number;
 }
 
-export function createQuestionQueue(): QuestionQueue {
-  let queue: Question[] = [];
+export function createQuestionQueue<Kind extends Question = Question>(): QuestionQueue<Kind> {
+  let queue: Kind[] = [];
   let first = 0;
   return {
     add(question) {
