@@ -99,13 +99,21 @@ function refusal(config: HubConfig, { repo, path }: HubRequest, response: Respon
   const said = response.headers.get("x-error-code");
   const { status } = response;
   const page = `${config.endpoint}/${repo}`;
-  if (said === "GatedRepo" || ((status === 401 || status === 403) && said !== "RepoNotFound")) {
-    const token =
-      config.token === null ? "set HF_TOKEN to a token that may read it" : "the token in HF_TOKEN may not read it yet";
+  const withToken =
+    config.token === null ? "set HF_TOKEN to a token that may read it" : "the token in HF_TOKEN may not read it yet";
+  if (said === "GatedRepo" || status === 403)
     return new ClusterdError("not_admitted", `${repo} is gated or private (${status}).`, {
-      next: `Accept its terms on ${page}; then ${token}.`,
+      next: `Accept its terms on ${page}; then ${withToken}.`,
     });
-  }
+  // Of what it does not show to everyone the hub does not say whether it is there.
+  if (status === 401 && said !== "RepoNotFound")
+    return new ClusterdError(
+      "not_admitted",
+      `${hostOf(config)} does not show ${repo}: it is gated, private, or not there (401).`,
+      {
+        next: `Check the name on ${page}. If it is there, accept its terms; then ${withToken}.`,
+      },
+    );
   if (said === "RevisionNotFound")
     return new ClusterdError("not_found", `${repo} has no such revision.`, {
       next: `See its branches and tags: ${page}/tree/main`,

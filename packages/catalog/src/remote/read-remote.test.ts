@@ -211,6 +211,21 @@ test("what the hub refuses is told with what to do", async () => {
   await expect(read("hf:o/r", endpoint)).rejects.toMatchObject({ next: expect.stringContaining("set HF_TOKEN") });
   const refused = await hub({}, gated(null, 403));
   await expect(read("hf:o/r", refused.endpoint, { HF_TOKEN: "hf_x" })).rejects.toMatchObject({ code: "not_admitted" });
+  // Listed for all, but its files are not given to all: as most gated ones are.
+  const listed = await hub({ "demo-Q8_0.gguf": demo }, (path, response) => {
+    if (!path.includes("/resolve/")) return false;
+    response.writeHead(401, { "x-error-code": "GatedRepo" }).end();
+    return true;
+  });
+  await expect(read("hf:o/r", listed.endpoint)).rejects.toMatchObject({
+    code: "not_admitted",
+    next: expect.stringContaining("Accept its terms"),
+  });
+  const hidden = await hub({}, gated(null, 401));
+  await expect(read("hf:o/r", hidden.endpoint)).rejects.toMatchObject({
+    code: "not_admitted",
+    message: expect.stringContaining("not there"),
+  });
   const absent = await hub({}, gated("RepoNotFound"));
   await expect(read("hf:o/r", absent.endpoint)).rejects.toMatchObject({ code: "not_found" });
   const unrevised = await hub({}, gated("RevisionNotFound", 404));

@@ -84,11 +84,24 @@ describe("a plan for an inventory file", () => {
     if (!result.feasible) throw new Error("refused");
     expect(result.model).toMatchObject({ name: "qwen3-32b:Q8_0", layerCount: 64 });
     expect(result.alternatives).toHaveLength(2);
+    expect(result.predicted.timeToFirstTokenMs).toBeNull();
     await expect(planOffline({ ref: "qwen3-33b", inventoryFile, home: join(folder, "home"), signal })).rejects.toMatchObject({
       code: "not_found",
       next: expect.stringContaining("qwen3-32b"),
     });
   });
+});
+
+test("a machine that says what it computes has a time to its first token, longer for a longer prompt", async () => {
+  const inventoryFile = join(folder, "computing.json");
+  const [machine] = machines(1, 24e9).nodes;
+  await writeFile(inventoryFile, JSON.stringify({ nodes: [{ ...machine, flopsPerSecond: 1e12 }] }));
+  const first = async (promptTokens: number): Promise<number> => {
+    const result = await planOffline({ ref: "qwen3-8b", inventoryFile, home: join(folder, "home"), promptTokens, signal });
+    return result.feasible ? (result.predicted.timeToFirstTokenMs ?? 0) : 0;
+  };
+  expect(await first(100)).toBeGreaterThan(0);
+  expect(await first(4000)).toBeGreaterThan(await first(100));
 });
 
 test("a running cluster's machines have what its deployments leave, and further accelerators beside them", () => {
