@@ -8,7 +8,7 @@ export type { SupervisedProcess } from "./process/supervise.ts";
 export { describeEnd } from "./process/supervise.ts";
 export { defaultThreads } from "./worker/default-threads.ts";
 export type { MeasuredSpeed, MeasureOptions } from "./probe/measure-devices.ts";
-export { measureDevices, speedKey } from "./probe/measure-devices.ts";
+export { isThrottled, measureDevices, speedKey } from "./probe/measure-devices.ts";
 export type { HeadSpeculation } from "./head/speculation-arguments.ts";
 export type { Worker, WorkerOptions } from "./worker/start-worker.ts";
 export { startWorker } from "./worker/start-worker.ts";

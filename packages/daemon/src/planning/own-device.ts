@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeDevice, refreshFree, withProbes, type DeviceConfig } from "@clusterd/device";
-import { measureDevices, speedKey, type Engine, type MeasuredSpeed } from "@clusterd/engine";
+import { isThrottled, measureDevices, speedKey, type Engine, type MeasuredSpeed } from "@clusterd/engine";
 import { STAGE_OVERHEAD_MS } from "@clusterd/planner";
 import type { DeviceInfo } from "@clusterd/wire";
 import type { Store } from "../state/store.ts";
@@ -14,6 +14,8 @@ import { usedMemory } from "./used-memory.ts";
  * wrong by a multiple. Later starts find it in the cache.
  */
 const PROBE_WAIT_MS = 1_000;
+/** Under a CPU quota both take a multiple of their time. */
+const PROBE_WAIT_MS_THROTTLED = 4_000;
 /** Once the daemon has been up for so long, and nothing decodes here, the figure of a first start is measured again. */
 const CONFIRM_AFTER_MS = 15_000;
 /** Free memory is told again when it has changed by so much of the total. */
@@ -51,7 +53,10 @@ export async function createOwnDevice(options: OwnDeviceOptions): Promise<OwnDev
   // A probe that fails is no reason not to start.
   const probed = measureDevices(measure).catch(() => []);
   const wait = new AbortController();
-  await Promise.race([probed, sleep(PROBE_WAIT_MS, undefined, { signal: wait.signal })]);
+  await Promise.race([
+    probed,
+    sleep(isThrottled(threads) ? PROBE_WAIT_MS_THROTTLED : PROBE_WAIT_MS, undefined, { signal: wait.signal }),
+  ]);
   wait.abort();
 
   let confirmAtMs = Infinity;

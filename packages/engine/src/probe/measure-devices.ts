@@ -22,12 +22,17 @@ export interface MeasureOptions {
   readonly signal: AbortSignal;
 }
 
+/** Whether control groups give this process fewer processors than so many threads would use. */
+export function isThrottled(threads: number, quota: number | null = cpuQuota()): boolean {
+  return quota !== null && quota < threads;
+}
+
 /** What a machine's speed depends on: its chip, the engine, the threads, and the processor time its control group allows. */
 export function speedKey(
   options: Pick<MeasureOptions, "engine" | "chip" | "threads">,
   quota: number | null = cpuQuota(),
 ): string {
-  const limited = quota !== null && quota < options.threads ? quota.toFixed(2) : "free";
+  const limited = quota !== null && isThrottled(options.threads, quota) ? quota.toFixed(2) : "free";
   return [options.engine.fingerprint, options.chip, options.threads, limited].join("/");
 }
 
@@ -43,7 +48,7 @@ export type MeasuredSpeed = KeptSpeed;
 export async function measureDevices(options: MeasureOptions): Promise<readonly (MeasuredSpeed | null)[]> {
   const { engine, threads, signal, memoryBytes, confirm = false, cacheFolder = engineCacheFolder() } = options;
   const quota = cpuQuota();
-  const throttled = quota !== null && quota < threads;
+  const throttled = isThrottled(threads, quota);
   const file = join(cacheFolder, "probes.json");
   const devices = engine.devices.length === 0 ? [null] : engine.devices.map(({ id }) => id);
   const found: (MeasuredSpeed | null)[] = [];

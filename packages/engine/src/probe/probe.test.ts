@@ -33,8 +33,8 @@ test("a small machine is asked for little memory, a throttled one for many perio
   expect(probeArguments({ ...base, memoryBytes: 64 * GIB, throttled: true, deviceId: "CUDA0" })).toEqual([
     "CUDA0",
     "3",
-    "128",
-    "2000",
+    "64",
+    "1000",
   ]);
 });
 

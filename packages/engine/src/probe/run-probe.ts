@@ -26,12 +26,12 @@ const MIB: number = 1024 * 1024;
 /** More than the caches of all but the largest servers hold. */
 const WEIGHTS_MIB_MAX = 256;
 /** A throttled process would take too long to fill so much. */
-const WEIGHTS_MIB_MAX_THROTTLED = 128;
+const WEIGHTS_MIB_MAX_THROTTLED = 64;
 const WEIGHTS_MIB_MIN = 16;
 const MEMORY_SHARE = 1 / 16;
 const DECODE_MS = 300;
 /** Many of the quota's periods (100 ms mostly): where in one it begins and ends must not matter. */
-const DECODE_MS_THROTTLED = 2_000;
+const DECODE_MS_THROTTLED = 1_000;
 /** It takes a second; a GPU's driver may take its time when it is asked first. */
 const PROBE_MS_MAX = 30_000;
 /** Slower or faster than any machine is a mistake of the measurement. */
