@@ -61,29 +61,26 @@ export function quantise(
   model: KnownModel,
   quantisation: Quantisation,
 ): readonly QuantisedTensor[] {
-  const values = tensors.filter(({ name }) => isValue(name));
   let valuesSeen = 0;
   const facts = {
-    ...expertFacts(model),
+    experts: model.shape.experts?.total ?? 0,
     architecture: model.architecture,
     tied: model.shape.tied,
     groupSize: groupSize(model),
     layerCount: model.shape.layers + model.shape.next,
     // What the quantiser calls a 70B: eighty layers that share their keys and values among several heads.
     isSeventy: model.shape.layers === 80 && (model.architecture === "llama" || model.architecture === "qwen2"),
-    valueCount: values.length,
+    valueCount: tensors.reduce((count, { name }) => count + Number(isValue(name)), 0),
   };
   return tensors.map((tensor) => {
-    const name = typeOf(tensor, quantisation, { ...facts, valueIndex: isValue(tensor.name) ? valuesSeen++ : 0 });
-    const type = NUMBERS.get(name) ?? 0;
+    const valueIndex = isValue(tensor.name) ? valuesSeen++ : 0;
+    const type = NUMBERS.get(typeOf(tensor, quantisation, facts, valueIndex)) ?? 0;
     const layout = TENSOR_TYPES.get(type);
-    const elements = tensor.dimensions.reduce((product, length) => product * length, 1);
-    return { ...tensor, type, bytes: (elements / (layout?.blockElements ?? 1)) * (layout?.blockBytes ?? 4) };
+    let elements = 1;
+    for (const length of tensor.dimensions) elements *= length;
+    const bytes = (elements / (layout?.blockElements ?? 1)) * (layout?.blockBytes ?? 4);
+    return { name: tensor.name, dimensions: tensor.dimensions, type, bytes };
   });
-}
-
-function expertFacts({ shape }: KnownModel): { readonly experts: number } {
-  return { experts: shape.experts?.total ?? 0 };
 }
 
 /** Query heads for each key/value head, of the first layer as the quantiser looks at it; 0 where that has no attention. */
@@ -102,19 +99,18 @@ interface Facts {
   readonly layerCount: number;
   readonly isSeventy: boolean;
   readonly valueCount: number;
-  readonly valueIndex: number;
 }
 
 /** Tensors whose errors are felt most: values, and what has the values in it. */
-const isValue = (name: string): boolean => /attn_(?:v|qkv|kv_b)\.weight$/u.test(name);
+const isValue = (name: string): boolean => name.endsWith("attn_v.weight") || name.endsWith("attn_qkv.weight");
 
-function typeOf(tensor: ShapedTensor, quantisation: Quantisation, facts: Facts): string {
+function typeOf(tensor: ShapedTensor, quantisation: Quantisation, facts: Facts, valueIndex: number): string {
   const { name, dimensions } = tensor;
   const kept = dimensions.length < 2 || name.includes("_norm.") || name.includes("ffn_gate_inp") || name.includes("ssm_conv1d");
   if (kept) return "F32";
   const base = BASE_TYPES[quantisation];
   if (base === "BF16") return base;
-  return fitting(mixed(tensor, quantisation, base, facts), dimensions[0] ?? 1);
+  return fitting(mixed(tensor, quantisation, base, facts, valueIndex), dimensions[0] ?? 1);
 }
 
 /** The first and last eighth of the layers, and every third between. */
@@ -123,17 +119,24 @@ function wantsMore(layer: number, count: number): boolean {
   return layer < eighth || layer >= Math.floor((7 * count) / 8) || (layer - eighth) % 3 === 2;
 }
 
-function mixed({ name, dimensions }: ShapedTensor, quantisation: Quantisation, base: string, facts: Facts): string {
-  const layer = Number(/^blk\.(\d+)\./u.exec(name)?.[1] ?? 0);
+const layerOf = (name: string): number => Number(name.split(".", 2)[1]);
+
+function mixed(
+  { name, dimensions }: ShapedTensor,
+  quantisation: Quantisation,
+  base: string,
+  facts: Facts,
+  valueIndex: number,
+): string {
   if (name === "output.weight" || (facts.tied && name === "token_embd.weight"))
     return outputType(quantisation, base, dimensions[0] ?? 1);
   if (quantisation === "MXFP4") return dimensions.length > 2 ? "MXFP4" : "Q8_0";
   if (name === "token_embd.weight") return { IQ3_XXS: "IQ3_S", IQ2_XXS: "Q2_K" }[quantisation as string] ?? base;
-  if (isValue(name)) return valueType(quantisation, base, facts);
+  if (isValue(name)) return valueType(quantisation, base, facts, valueIndex);
   if (name.endsWith("attn_k.weight"))
     return facts.experts === 8 ? (quantisation === "IQ2_XXS" ? "Q4_K" : "Q8_0") : quantisation === "IQ3_XXS" ? "IQ2_S" : base;
   if (name.endsWith("attn_q.weight")) return quantisation === "IQ3_XXS" ? "IQ2_S" : base;
-  if (name.includes("ffn_down")) return downType(layer, quantisation, base, facts);
+  if (name.includes("ffn_down")) return downType(layerOf(name), quantisation, base, facts);
   if (name.endsWith("attn_output.weight")) return attentionOutputType(quantisation, base, facts);
   return base;
 }
@@ -144,16 +147,15 @@ function outputType(quantisation: Quantisation, base: string, row: number): stri
   return base === "Q8_0" ? base : "Q6_K";
 }
 
-function valueType(quantisation: Quantisation, base: string, facts: Facts): string {
+function valueType(quantisation: Quantisation, base: string, facts: Facts, valueIndex: number): string {
   const grouped = facts.groupSize >= 4;
   if (quantisation === "IQ2_XXS") return grouped || facts.experts >= 4 ? "Q4_K" : "Q2_K";
   let type = base;
   if (quantisation === "Q2_K") type = grouped ? "Q4_K" : "Q3_K";
   else if (quantisation === "IQ3_XXS") type = grouped ? "Q4_K" : "IQ3_XXS";
-  else if (quantisation === "Q3_K_M") type = facts.valueIndex < 2 ? "Q5_K" : "Q4_K";
+  else if (quantisation === "Q3_K_M") type = valueIndex < 2 ? "Q5_K" : "Q4_K";
   else if (quantisation === "IQ4_XS" && grouped) type = "Q5_K";
-  else if ((quantisation === "Q4_K_M" || quantisation === "Q5_K_M") && wantsMore(facts.valueIndex, facts.valueCount))
-    type = "Q6_K";
+  else if ((quantisation === "Q4_K_M" || quantisation === "Q5_K_M") && wantsMore(valueIndex, facts.valueCount)) type = "Q6_K";
   if (facts.isSeventy && (type === "Q3_K" || type === "Q4_K")) type = "Q5_K";
   return facts.experts === 8 ? "Q8_0" : type;
 }

@@ -34,11 +34,20 @@ export function layerParts(shape: ModelShape, layer: number): LayerParts {
   }
 }
 
+/** A shape's tensors are the same in every quantisation. */
+const MADE: WeakMap<ModelShape, readonly ShapedTensor[]> = new WeakMap();
+
 /**
  * The tensors that llama.cpp's converter makes of a model, in its order: layer after layer, as the quantiser goes through them. Biases
  * and the norms within a head are left out: together below 0.3 % of any model here.
  */
 export function shapeTensors(shape: ModelShape, architecture: string): readonly ShapedTensor[] {
+  const made = MADE.get(shape) ?? makeTensors(shape, architecture);
+  MADE.set(shape, made);
+  return made;
+}
+
+function makeTensors(shape: ModelShape, architecture: string): readonly ShapedTensor[] {
   const { hidden, vocabulary } = shape;
   const tensors: ShapedTensor[] = [{ name: "token_embd.weight", dimensions: [hidden, vocabulary] }];
   for (let layer = 0; layer < shape.layers + shape.next; layer++) {
