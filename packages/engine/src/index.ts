@@ -18,6 +18,8 @@ export type { HeadLayers, HeadSpec } from "./head/head-spec.ts";
 export { headArguments } from "./head/head-arguments.ts";
 export type { BufferKind, BufferSize } from "./head/buffer-sizes.ts";
 export { parseBufferSizes } from "./head/buffer-sizes.ts";
+export type { CopyBoard, CopyBoardOptions } from "./rpc/copy-board.ts";
+export { createCopyBoard } from "./rpc/copy-board.ts";
 export type { HeadStage, HeadStageOptions } from "./rpc/head-stage.ts";
 export { createHeadStage } from "./rpc/head-stage.ts";
 export { BadFrame } from "./rpc/protocol.ts";

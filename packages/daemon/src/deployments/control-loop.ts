@@ -7,7 +7,7 @@ import { createStageLosses, startHeadRun, type HeadRun, type HeadRunConfig, type
 
 export interface ControlLoopConfig {
   readonly store: Store;
-  readonly run: Omit<HeadRunConfig, "deployment" | "modelPath" | "draftPath" | "onProgress" | "signal">;
+  readonly run: Omit<HeadRunConfig, "deployment" | "modelPath" | "draftPath" | "onAstray" | "onProgress" | "signal">;
   /** Where the head's own file of a model lies. */
   modelPath(model: ModelId, contentId: ContentId): string;
   /** A new placement for a deployment over the nodes there are now; throws where there is none. */
@@ -37,6 +37,8 @@ interface Running {
 export function startControlLoop(config: ControlLoopConfig): ControlLoop {
   const { store } = config;
   const running = new Map<DeploymentId, Running>();
+  /** Deployments whose head wanted what was only passed on: from their next epoch on it goes by way of its engine. */
+  const astray = new Set<DeploymentId>();
   let closing = false;
   let scheduled = false;
   let timer: NodeJS.Timeout | null = null;
@@ -64,6 +66,7 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
   function act(action: Action): void {
     const deployment = store.state.deployments.get(action.id);
     if (deployment === undefined) return;
+    if (action.type === "forget") astray.delete(action.id);
     if (action.type === "forget") store.dispatch({ type: "deployment-gone", id: action.id });
     if (action.type === "start") start(action.id);
     if (action.type === "stop") stop(deployment);
@@ -94,6 +97,7 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
           deployment,
           modelPath: config.modelPath(model, contentId),
           draftPath: draft === null ? null : config.modelPath(draft.model, draft.contentId),
+          onAstray: astray.has(id) ? null : () => void astray.add(id),
           onProgress: (stage, progress) => store.dispatch({ type: "deployment-progress", id, stage, progress }),
           signal: entry.abort.signal,
         },

@@ -1,4 +1,4 @@
-import { startHead, type Head, type HeadSpeculation } from "@clusterd/engine";
+import { createCopyBoard, startHead, type Head, type HeadSpeculation } from "@clusterd/engine";
 import type { DataPlane } from "@clusterd/mesh";
 import {
   asClusterdError,
@@ -33,6 +33,8 @@ export interface HeadRunConfig {
   readonly acceleratorId: string | null;
   readonly dataPlane: DataPlane;
   readonly weights: ModelWeights;
+  /** What to do where results went from stage to stage and the head wanted one itself; null: they all go by way of its engine. */
+  readonly onAstray: (() => void) | null;
   log(message: string): void;
   nameOf(node: NodeId): string;
   /** Where a member takes tunnels; null when it is not connected. */
@@ -83,8 +85,12 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
   const own = stages.find(({ stage }) => stage.node === placement.head);
   const remote = stages.filter(({ stage }) => stage.node !== placement.head);
   try {
+    const { onAstray } = config;
+    const copies = remote.length < 2 || onAstray === null ? null : stack.use(createCopyBoard({ onBroken: onAstray }));
     // Settled, not raced: a worker that starts after another failed must be stopped as well.
-    const settled = await Promise.allSettled(remote.map(({ stage }) => openStage({ ...config, signal }, stage, losses, stack)));
+    const settled = await Promise.allSettled(
+      remote.map(({ stage }) => openStage({ ...config, signal }, stage, losses, copies, stack)),
+    );
     const failed = settled.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
     const opened = settled.map((result) => (result as PromiseFulfilledResult<OpenStage>).value);
@@ -226,8 +232,11 @@ export function createStageLosses(deployment: HeadedDeployment, nameOf: (node: N
       const stage =
         stages.find((candidate) => candidate.node === node) ?? stages.find((candidate) => placeOf(candidate.node).node === node);
       const layers = stage === undefined ? "" : ` (layers ${stage.firstLayer}-${stage.lastLayer})`;
+      const worker = `the worker on ${nameOf(node)}${layers}`;
       const what = code === "worker_lost" ? "was lost" : code === "engine_stalled" ? "is stuck" : "cannot be used";
-      resolve({ code, message: `The worker on ${nameOf(node)}${layers} ${what}: ${reason}` });
+      // Of the head's own engine, not of the worker.
+      if (code === "engine_crashed") resolve({ code, message: `Between the head and ${worker}: ${reason}` });
+      else resolve({ code, message: `The${worker.slice(3)} ${what}: ${reason}` });
     },
   };
 }

@@ -1,4 +1,4 @@
-import { BadFrame, createHeadStage, draftTokensMax, type HeadStage } from "@clusterd/engine";
+import { BadFrame, createHeadStage, draftTokensMax, type CopyBoard, type HeadStage } from "@clusterd/engine";
 import { joinSockets, type Tunnel } from "@clusterd/mesh";
 import {
   asClusterdError,
@@ -35,6 +35,7 @@ export async function openStage(
   config: HeadRunConfig,
   stage: PlanStage,
   losses: StageLosses,
+  copies: CopyBoard | null,
   stack: AsyncDisposableStack,
 ): Promise<OpenStage> {
   const place = stage.node as NodeId;
@@ -62,6 +63,7 @@ export async function openStage(
       ...stageWeights(weights.table, groups, digests, held),
       hiddenBytes: placement.model.hiddenBytes,
       decodeTokensMax: placement.slots * (1 + draftTokensMax(placement.speculation.type)),
+      ...(copies === null ? {} : { copies }),
       probe: () => takesConnections(reach.address, reach.dataPlane.port),
       onLost(reason) {
         config.onSilent(node);

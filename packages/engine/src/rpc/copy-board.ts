@@ -50,7 +50,7 @@ export interface BoardConnection {
 
 export interface CopyBoardOptions {
   /** A placeholder was not used as one: the deployment must not go on, and not be given any again. */
-  onBroken?(reason: string): void;
+  readonly onBroken?: () => void;
 }
 
 /**
@@ -87,7 +87,7 @@ export function createCopyBoard({ onBroken }: CopyBoardOptions = {}): CopyBoard 
   /** Ends all of it: a head that took a placeholder for a result has computed nonsense. */
   function breakAll(what: string): ClusterdError {
     broken = brokenPromise(what);
-    onBroken?.(broken.message);
+    onBroken?.();
     for (const { fail } of [...connections]) fail(broken);
     return broken;
   }

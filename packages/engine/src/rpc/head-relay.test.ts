@@ -137,6 +137,20 @@ describe("times", () => {
   });
 });
 
+test("a prompt's batches that are asked about in one are waited for as one", () => {
+  const { relay, meter } = connection();
+  const batch = setTensor({ ...IN, dimensions: [4, 64, 1, 1] }, Buffer.alloc(HIDDEN * 64));
+  void relay.fromLocal(Buffer.concat([batch, recompute()]));
+  const first = meter.open;
+  void relay.fromLocal(Buffer.concat([batch, recompute(), batch, recompute(), getTensor(IN, 16)]));
+  expect(meter.open?.tokens).toBe(192);
+  expect(meter.open?.sinceMs).toBeGreaterThan(first?.sinceMs ?? Infinity);
+  void relay.fromRemote(stamped(Buffer.alloc(16), 5));
+  expect(meter.open).toBeNull();
+  void relay.fromLocal(Buffer.concat([setTensor(IN, Buffer.alloc(16)), recompute()]));
+  expect(meter.open?.tokens).toBe(1);
+});
+
 describe("signs of life", () => {
   test("are told from progress, and never reach the engine", () => {
     const { relay, out, heard } = connection();

@@ -92,6 +92,7 @@ export function createHeadRelay({ load, meter, hiddenBytes, copies, onHeard }: H
       out.mark(() => {
         meter.sent(bytes);
         if (isGraph && !graphSent) meter.graph(performance.now());
+        else if (isGraph) meter.anotherGraph(performance.now());
         if (isGraph) graphSent = true;
         if (asked === null) return;
         const isResult = command === COMMAND.getTensor && graphSent;

@@ -28,6 +28,8 @@ interface Step {
 
 interface OpenRound {
   readonly sentMs: number;
+  /** When the latest of its graphs was sent. */
+  readonly latestMs: number;
   readonly tokens: number;
   readonly cells: number;
   readonly up: number;
@@ -42,9 +44,11 @@ export interface StageMeter {
   /** A mask over so many cells of the cache was sent. */
   mask(cells: number): void;
   graph(nowMs: number): void;
+  /** Another one, of which the latest round's result will tell as well: of a prompt's batches the last stage is asked for the last one's. */
+  anotherGraph(nowMs: number): void;
   /** The result of the oldest graph has come. */
   answered(nowMs: number, workMs: number, bytes: number): void;
-  /** The graph that is being waited for. */
+  /** What is being waited for, in all, and since when all of it was there. */
   readonly open: { readonly sinceMs: number; readonly tokens: number } | null;
   readonly timing: Omit<StageTiming, "encrypted"> | null;
   /** Milliseconds of a decode step from graph to result: the 95th percentile, once there were a few. */
@@ -76,12 +80,17 @@ export function createStageMeter(decodeTokensMax: number): StageMeter {
       cells = Math.max(cells, given);
     },
     graph(nowMs) {
-      open.push({ sentMs: nowMs, tokens, cells, up });
+      open.push({ sentMs: nowMs, latestMs: nowMs, tokens, cells, up });
       // Never so many in a real pipeline; a round without a result must not stay for ever.
       if (open.length > STEPS_KEPT) open = open.slice(1);
-      tokens = 0;
-      cells = 0;
-      up = 0;
+      [tokens, cells, up] = [0, 0, 0];
+    },
+    anotherGraph(nowMs) {
+      const round = open.pop();
+      if (round === undefined) return;
+      const most = Math.max(round.cells, cells);
+      open.push({ ...round, latestMs: nowMs, tokens: round.tokens + tokens, cells: most, up: round.up + up });
+      [tokens, cells, up] = [0, 0, 0];
     },
     answered(nowMs, workMs, bytes) {
       const round = open.shift();
@@ -104,7 +113,7 @@ export function createStageMeter(decodeTokensMax: number): StageMeter {
     },
     get open() {
       const [round] = open;
-      return round === undefined ? null : { sinceMs: round.sentMs, tokens: round.tokens };
+      return round === undefined ? null : { sinceMs: round.latestMs, tokens: round.tokens };
     },
     get timing() {
       if (steps.length === 0) return null;

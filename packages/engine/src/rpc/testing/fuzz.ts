@@ -1,11 +1,12 @@
 import { ClusterdError } from "@clusterd/wire";
-import { createHeadRelay } from "../head-relay.ts";
+import { createHeadRelay, type HeadRelay } from "../head-relay.ts";
 import { BadFrame, COMMAND, INJECTED, PONG } from "../protocol.ts";
 import type { RelayEnd } from "../relay-end.ts";
 import { createStageLoad } from "../stage-load.ts";
 import { createStageMeter } from "../stage-meter.ts";
 import { noteBytes } from "../work-stamp.ts";
 import { createWorkerRelay } from "../worker-relay.ts";
+import { askResult, ROW_BYTES, runBatches, setInput, stageRow, takeAnswer, type RowStage } from "./stage-row.ts";
 import {
   answer,
   getTensor,
@@ -61,6 +62,9 @@ const REQUESTS: readonly Buffer[] = [
   graph([IN, { ...IN, operator: 30 }, {}]),
   recompute(),
   getTensor(IN, 16),
+  askResult(0),
+  askResult(1),
+  setInput(1, Buffer.alloc(ROW_BYTES, 7)),
   request(COMMAND.freeBuffer, u64(HANDLE)),
 ];
 /** What an engine, or the other end, sends. */
@@ -92,6 +96,8 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
   const random = randomFrom(seed);
   const unexpected: string[] = [];
   let [done, passed, refused, heldBytesMax] = [0, 0, 0, 0];
+  /** The latest placeholder, set where it belongs. */
+  let given: Buffer = Buffer.alloc(0);
 
   function mutate(frame: Buffer): Buffer {
     const bytes = Buffer.from(frame);
@@ -118,6 +124,24 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
     }
   }
 
+  /** By itself, or one of a row of stages that pass their results on: then with placeholders in the air. */
+  function headEnd(): HeadRelay {
+    if (random(64) > 0) {
+      return createHeadRelay({
+        load: createStageLoad({ weights: WEIGHTS, layers: [], local: new Set(WEIGHTS.keys()), missing: new Set() }),
+        meter: createStageMeter(1),
+        hiddenBytes: 16,
+        onHeard: () => undefined,
+      });
+    }
+    const { stages } = stageRow(3);
+    runBatches(stages, 3);
+    const [first, second] = stages as [RowStage, RowStage];
+    void first.relay.fromLocal(Buffer.concat([setInput(0, Buffer.alloc(ROW_BYTES)), recompute(), askResult(0)]));
+    given = setInput(1, takeAnswer(first) ?? Buffer.alloc(ROW_BYTES));
+    return random(2) === 0 ? first.relay : second.relay;
+  }
+
   function begin(): { readonly end: RelayEnd; readonly sent: () => number } {
     let bytesSent = 0;
     const end: RelayEnd =
@@ -127,18 +151,14 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
             weights: { parts: ["/nowhere"], places: new Map([["blk.0.w", { part: 0, position: 0, bytes: 64 }]]) },
             readsWeights: true,
           })
-        : createHeadRelay({
-            load: createStageLoad({ weights: WEIGHTS, layers: [], local: new Set(WEIGHTS.keys()), missing: new Set() }),
-            meter: createStageMeter(1),
-            hiddenBytes: 16,
-            onHeard: () => undefined,
-          });
+        : headEnd();
     const count = (bytes: Buffer): void => void (bytesSent += bytes.length);
     end.begin({ toLocal: count, toRemote: count, localReady: () => Promise.resolve(), fail: () => undefined });
     return { end, sent: () => bytesSent };
   }
 
   while (done < frames) {
+    given = Buffer.alloc(0);
     const { end, sent } = begin();
     const isHead = "ping" in end;
     try {
@@ -147,7 +167,8 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
         const isRequest = count === 0 || random(2) === 0;
         const list = isRequest ? REQUESTS : ANSWERS;
         // Mostly in an order that makes sense, so that there is a state to be confused.
-        const whole = list[random(3) === 0 ? random(list.length) : count % list.length] ?? hello();
+        const chosen = list[random(3) === 0 ? random(list.length) : count % list.length] ?? hello();
+        const whole = isRequest && given.length > 0 && random(8) === 0 ? given : chosen;
         const bytes = count < 2 || random(3) === 0 ? whole : mutate(whole);
         done += 1;
         const cut = random(bytes.length + 1);
