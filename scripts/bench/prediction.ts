@@ -104,13 +104,15 @@ async function predicted(node: TestNode, { model, at, layerCount }: Run): Promis
 }
 
 async function measured(node: TestNode, { model, at, layerCount }: Run): Promise<number> {
-  await json(node, "load", model, ...flagsOf(at, layerCount), "--wait");
-  const body = { model, prompt: PROMPT, max_tokens: TOKENS, temperature: 0, ignore_eos: true };
+  const { model: id } = await json<{ model: string }>(node, "load", model, ...flagsOf(at, layerCount), "--wait");
+  const body = { model: id, prompt: PROMPT, max_tokens: TOKENS, temperature: 0, ignore_eos: true };
   const answer = JSON.parse(await node.post("/v1/completions", body)) as { timings?: { predicted_per_second?: number } };
   // The calibration looks at what was decoded every few seconds.
   await new Promise((done) => setTimeout(done, 4_000));
-  await json(node, "unload", model);
-  return answer.timings?.predicted_per_second ?? Number.NaN;
+  await json(node, "unload", id);
+  const tokensPerSecond = answer.timings?.predicted_per_second;
+  if (tokensPerSecond === undefined) throw new Error(`no answer: ${JSON.stringify(answer)}`);
+  return tokensPerSecond;
 }
 
 async function pass(node: TestNode, runs: readonly Run[], when: Outcome["when"]): Promise<Outcome[]> {
@@ -149,7 +151,9 @@ async function main(): Promise<void> {
     const quota = stack.use(withCpuQuota(host, cores));
     const [first] = nodes;
     const admission = first === undefined ? ["--cluster", "bench"] : ["--token", (await first.run("token")).stdout.trim()];
-    nodes.push(stack.use(await startNode(quota, { args: admission })));
+    const node = stack.use(await startNode(quota, { args: admission }));
+    await node.event(first === undefined ? "ready" : "admitted");
+    nodes.push(node);
   }
   const [first] = nodes as [TestNode];
   for (const node of nodes) for (const model of values.model) await node.run("plan", model);

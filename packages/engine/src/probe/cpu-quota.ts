@@ -30,15 +30,29 @@ function withParents(root: string, path: string): readonly string[] {
   return names.map((_, index) => [root, ...names.slice(0, names.length - index)].join("/")).concat(root);
 }
 
-/** Processors' worth of time this process and its children may use, the strictest limit of all groups above; null: no limit. */
-export function cpuQuota(): number | null {
-  if (process.platform !== "linux") return null;
-  const { v1, v2 } = groupFolders(read("/proc/self/cgroup") ?? "");
-  const limits = [
-    ...v1.map((folder) => parseQuotaV1(read(`${folder}/cpu.cfs_quota_us`), read(`${folder}/cpu.cfs_period_us`))),
-    ...v2.map((folder) => parseQuotaV2(read(`${folder}/cpu.max`))),
-  ].filter((limit) => limit !== null);
-  return limits.length === 0 ? null : Math.min(...limits);
+/** Processors' worth of time; null: no limit; hidden: there is a group, and its files cannot be seen from here. */
+export type CpuQuota = number | null | "hidden";
+
+/** What this process and its children may use: the strictest limit of its group and all above it. */
+export function cpuQuota(): CpuQuota {
+  return process.platform === "linux" ? quotaOf(read("/proc/self/cgroup") ?? "", read) : null;
+}
+
+/**
+ * The same from the text of `/proc/self/cgroup` and a way to read files. A namespace may show the group's name without its folder (as
+ * `ip netns exec` does, which mounts an empty `/sys`): then nothing is known, not even that there is no limit.
+ */
+export function quotaOf(group: string, readText: (path: string) => string | null): CpuQuota {
+  const { v1, v2 } = groupFolders(group);
+  const texts = [
+    ...v1.map((folder) => [readText(`${folder}/cpu.cfs_quota_us`), readText(`${folder}/cpu.cfs_period_us`)] as const),
+    ...v2.map((folder) => [readText(`${folder}/cpu.max`), null] as const),
+  ];
+  const limits = texts.flatMap(([limit, period]) => (period === null ? parseQuotaV2(limit) : parseQuotaV1(limit, period)) ?? []);
+  if (limits.length > 0) return Math.min(...limits);
+  // The root has no limit, and in version 2 no file for it.
+  const isInGroup = v1.length > 1 || v2.length > 1;
+  return isInGroup && texts.every(([limit]) => limit === null) ? "hidden" : null;
 }
 
 function read(path: string): string | null {

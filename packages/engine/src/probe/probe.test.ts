@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { findEngine } from "../build/ensure-engine.ts";
-import { groupFolders, parseQuotaV1, parseQuotaV2 } from "./cpu-quota.ts";
+import { groupFolders, parseQuotaV1, parseQuotaV2, quotaOf } from "./cpu-quota.ts";
 import { measureDevices, speedKey } from "./measure-devices.ts";
 import { keepProbe, keptProbe } from "./probe-cache.ts";
 import { parseProbe, probeArguments, runProbe } from "./run-probe.ts";
@@ -39,6 +39,22 @@ test("a small machine is asked for little memory, a throttled one for many perio
 });
 
 describe("CPU quotas", () => {
+  test("the strictest of all groups counts; a group whose files are hidden is told from one without a limit", () => {
+    const files = (found: Readonly<Record<string, string>>) => (path: string) =>
+      found[path.replace("/sys/fs/cgroup/", "")] ?? null;
+    const limit = (folder: string, quota: string) => ({
+      [`${folder}/cpu.cfs_quota_us`]: quota,
+      [`${folder}/cpu.cfs_period_us`]: "5000",
+    });
+    const v1 = "1:cpu:/outer/inner\n0::/\n";
+    expect(quotaOf(v1, files({ ...limit("cpu/outer/inner", "4000"), ...limit("cpu/outer", "2500") }))).toBe(0.5);
+    expect(quotaOf(v1, files({ ...limit("cpu/outer/inner", "-1"), ...limit("cpu/outer", "-1") }))).toBeNull();
+    expect(quotaOf(v1, files({}))).toBe("hidden");
+    expect(quotaOf("1:cpu:/\n0::/\n", files({}))).toBeNull();
+    expect(quotaOf("0::/user.slice/a\n", files({ "user.slice/a/cpu.max": "50000 100000" }))).toBe(0.5);
+    expect(quotaOf("0::/user.slice/a\n", files({}))).toBe("hidden");
+  });
+
   test("of both versions of control groups", () => {
     expect(parseQuotaV1("25000\n", "100000\n")).toBe(0.25);
     expect(parseQuotaV1("-1\n", "100000\n")).toBeNull();
@@ -77,10 +93,11 @@ describe("results are kept", () => {
     const keys = [
       speedKey(base, null),
       speedKey(base, 0.5),
+      speedKey(base, "hidden"),
       speedKey({ ...base, threads: 1 }, null),
       speedKey({ ...base, engine: { ...base.engine, fingerprint: "g" } }, null),
     ];
-    expect(new Set(keys).size).toBe(4);
+    expect(new Set(keys).size).toBe(keys.length);
     // A quota that the threads cannot use up changes nothing.
     expect(speedKey(base, 2)).toBe(speedKey(base, null));
   });
