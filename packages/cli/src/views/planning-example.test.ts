@@ -1,11 +1,16 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { planOffline } from "@clusterd/daemon/offline";
-import { expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { plain } from "../text/style.ts";
 import { planLines } from "./plan-view.ts";
 
 const docs = (path: string): string => fileURLToPath(new URL(`../../../../docs/${path}`, import.meta.url));
+
+const home = await mkdtemp(join(tmpdir(), "clusterd-example-"));
+afterAll(() => rm(home, { recursive: true, force: true }));
 
 test("the worked example in docs/planning.md is what the planner says", async () => {
   const page = await readFile(docs("planning.md"), "utf8");
@@ -14,7 +19,7 @@ test("the worked example in docs/planning.md is what the planner says", async ()
   const plan = await planOffline({
     ref: "deepseek-r1:IQ4_XS",
     inventoryFile: docs("examples/eight-mac-minis.json"),
-    home: docs("no-home-here"),
+    home,
     ctx: 8192,
     signal: AbortSignal.timeout(60_000),
   });
