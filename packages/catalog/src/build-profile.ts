@@ -1,4 +1,5 @@
 import { asContentId, asModelId, LAYERS_MAX, type LayerProfile, type ModelProfile } from "@clusterd/wire";
+import { activationElements } from "./activation-elements.ts";
 import { brokenModel } from "./broken-model.ts";
 import type { GuardedHeader } from "./header-guard.ts";
 import { METADATA_TEXT_MAX } from "./limits.ts";
@@ -56,6 +57,7 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
     vocabulary: metadata.vocabulary,
     nextTokenLayers,
     layers: layerProfiles(keys, weights, nextTokenLayers),
+    activations: activationElements(tensors, keys, layerCount),
     inputBytes: weights.inputBytes,
     outputBytes: weights.outputBytes,
     hiddenBytes: embeddingLength * HIDDEN_ELEMENT_BYTES,

@@ -8,50 +8,46 @@ import {
   type PlanStage,
   type SpeculationType,
 } from "@clusterd/wire";
+import { computeBuffers, type BufferUse } from "./compute-buffers.ts";
 import { layerCosts, type LayerCost } from "./layer-costs.ts";
 import { neighboursOf, roundTripMs } from "./links.ts";
 
 /** Tokens of a prompt that are computed at once: what compute buffers are sized for. Fewer with several stages, so that they overlap. */
 const MICRO_BATCH_TOKENS = { one: 512, several: 256 } as const;
-const F32_BYTES = 4;
 /** Of one engine process besides the model: code, heap, threads' stacks (measured: 25 to 45 MB). */
-const PROCESS_BYTES: number = 48 * 1024 * 1024;
+export const PROCESS_BYTES: number = 48 * 1024 * 1024;
 /** What a stage costs per token besides reading its weights: graph set-up, sampling, wake-ups (the demo model on one slow core: 1 to 1.5 ms). */
 export const STAGE_OVERHEAD_MS = 1;
-/** Activations alive at once within one layer, in hidden states of a micro-batch: attention and feed-forward inputs and results. */
-const ACTIVATIONS = 8;
 
 /** The constants of the cost model for one request. `context` is per slot, `draftBytes` what a draft model takes on the head. */
-export function planCosts(model: ModelProfile, context: number, slots: number, draftBytes = 0): PlanCosts {
-  const tokens = Math.min(MICRO_BATCH_TOKENS.one, context * slots);
-  const activations = ACTIVATIONS * tokens * model.hiddenBytes;
-  // With flash attention the mask is the largest part that grows with the context: f16, one row per token of the micro-batch.
-  const mask = 2 * tokens * context * slots;
+function planCosts(model: ModelProfile, use: BufferUse, draftBytes: number): PlanCosts {
+  const buffers = computeBuffers(model, use);
   return {
     stageOverheadMs: STAGE_OVERHEAD_MS,
     // Over an answer the cache is half full on average.
-    contextTokensRead: Math.floor(context / 2),
-    headBufferBytes: PROCESS_BYTES + activations + mask + tokens * model.vocabularySize * F32_BYTES + draftBytes,
-    workerBufferBytes: PROCESS_BYTES + activations + mask,
+    contextTokensRead: Math.floor(use.context / 2),
+    headBufferBytes: PROCESS_BYTES + buffers.head + draftBytes,
+    workerBufferBytes: PROCESS_BYTES + buffers.worker,
+    // Layers are computed one after the other, in the same buffer.
     workerBufferBytesPerLayer: 0,
   };
 }
 
 /** All that a draft model takes beside the model: weights, the cache of every slot, buffers of the same process. Bytes. */
 function draftMemory(draft: ModelProfile, context: number, slots: number, kv: KvType): number {
-  const costs = planCosts(draft, context, slots);
   const use = { context, slots, kv, microBatchTokens: MICRO_BATCH_TOKENS.one, contextTokensRead: 0, nextTokens: false };
   const layers = layerCosts(draft, use).reduce(
     (sum, layer) => sum + layer.weightBytes + layer.kvBytesPerToken * context * slots,
     0,
   );
-  return draft.inputBytes + draft.outputBytes + layers + costs.headBufferBytes - PROCESS_BYTES;
+  return draft.inputBytes + draft.outputBytes + layers + computeBuffers(draft, { ...use, speculation: "off" }).head;
 }
 
 /** How the engine is going to run, as far as costs depend on it. */
 export interface EngineUse {
   /** Whether several stages hold layers; the head then takes smaller micro-batches. Absent: the larger ones, whose buffers hold for both. */
   readonly stages?: "one" | "several";
+  /** Absent: by what was said before, which guesses most tokens at a time. */
   readonly speculation?: SpeculationType;
 }
 
@@ -88,16 +84,18 @@ export function costModel(
   engine: EngineUse = {},
 ): CostModel {
   const draftBytes = draft === undefined ? 0 : draftMemory(draft, context, slots, kv);
-  const costs = planCosts(model, context, slots, draftBytes);
+  const microBatchTokens = MICRO_BATCH_TOKENS[engine.stages ?? "one"];
+  const speculation = engine.speculation ?? "ngram";
+  const costs = planCosts(model, { context, slots, kv, microBatchTokens, speculation }, draftBytes);
   const perElement = KV_BYTES_PER_ELEMENT[kv];
   const layerCount = model.layers.length;
   const layers = layerCosts(model, {
     context,
     slots,
     kv,
-    microBatchTokens: MICRO_BATCH_TOKENS[engine.stages ?? "one"],
+    microBatchTokens,
     contextTokensRead: costs.contextTokensRead,
-    nextTokens: engine.speculation === "mtp",
+    nextTokens: speculation === "mtp",
   });
   const weight = [0];
   const active = [0];

@@ -27,6 +27,7 @@ const model = (layers: number, layerBytes = 1e9): ModelProfile => ({
   embeddingLength: 4096,
   vocabulary: null,
   nextTokenLayers: 0,
+  activations: { f16Cache: 32_768, quantisedCache: 32_768, worker: 32_768, recurrent: 0 },
   layers: Array.from({ length: layers }, () => ({
     weightBytes: layerBytes,
     activeBytes: layerBytes,

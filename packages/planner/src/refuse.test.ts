@@ -15,6 +15,7 @@ const model: ModelProfile = {
   embeddingLength: 4096,
   vocabulary: null,
   nextTokenLayers: 0,
+  activations: { f16Cache: 32_768, quantisedCache: 32_768, worker: 32_768, recurrent: 0 },
   layers: Array.from({ length: 8 }, () => ({
     weightBytes: GB,
     activeBytes: GB,
@@ -81,8 +82,8 @@ describe("what would make it fit is named with what it saves, and only what woul
       "a can give 5.0 GB more, which fits: sudo sysctl iogpu.wired_limit_mb=14000",
     );
     const half = { memoryBytes: 8 * GB, how: "sudo sysctl iogpu.wired_limit_mb=8000" };
-    const both = refused([node("a", 5, { raisable: half }), node("b", 5, { raisable: half })]);
-    expect(both.suggestions.join()).toContain("2 machines can give 6.0 GB more, which fits; on a: sudo sysctl");
+    const both = refused([node("a", 4.5, { raisable: half }), node("b", 4.5, { raisable: half })]);
+    expect(both.suggestions.join()).toContain("2 machines can give 7.0 GB more, which fits; on a: sudo sysctl");
     expect(refused([node("a", 9)]).suggestions.join()).not.toContain("can give");
   });
 

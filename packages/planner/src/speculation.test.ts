@@ -26,6 +26,7 @@ const model = (name: string, layers: number, more: Partial<ModelProfile> = {}): 
   embeddingLength: 4096,
   vocabulary: words,
   nextTokenLayers: 0,
+  activations: { f16Cache: 32_768, quantisedCache: 32_768, worker: 32_768, recurrent: 0 },
   layers: Array.from({ length: layers }, () => ({
     weightBytes: 1e9,
     activeBytes: 1e9,

@@ -43,6 +43,15 @@ export interface ModelProfile {
   /** Of its layers, those at the end that predict further tokens; the engine leaves them on the disk unless it speculates with them. */
   readonly nextTokenLayers: number;
   readonly layers: readonly LayerProfile[];
+  /** Elements (f32) of intermediate results for each token of a micro-batch, in the layer that takes most. */
+  readonly activations: {
+    /** On the head, by how the cache is kept. */
+    readonly f16Cache: number;
+    readonly quantisedCache: number;
+    readonly worker: number;
+    /** In a recurrent layer, besides the state of every slot; 0 where there are none. */
+    readonly recurrent: number;
+  };
   /** Token embedding. With tied embeddings 0: the one matrix is counted as output. */
   readonly inputBytes: number;
   /** Output norm and output matrix (the embedding matrix where the two are tied). */

@@ -109,6 +109,7 @@ const profile: Check<ModelProfile> = record({
     }),
     LAYERS_MAX,
   ),
+  activations: record({ f16Cache: amount, quantisedCache: amount, worker: amount, recurrent: amount }),
   inputBytes: amount,
   outputBytes: amount,
   hiddenBytes: amount,

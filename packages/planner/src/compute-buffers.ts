@@ -1,0 +1,49 @@
+import type { ModelProfile, SpeculationType } from "@clusterd/wire";
+import { cacheTokens, windowTokens, type CacheUse } from "./layer-costs.ts";
+
+const F32_BYTES = 4;
+const F16_BYTES = 2;
+/** Of a micro-batch's token besides its hidden state: its id, position, cells and places in the output. */
+const TOKEN_INPUT_BYTES = 24;
+/** Tokens guessed at a time, as the head is started: each needs logits of its own. */
+const DRAFTED_TOKENS: Readonly<Record<SpeculationType, number>> = { off: 0, ngram: 12, mtp: 3, draft: 8 };
+
+/** What the engine's buffers depend on besides the model. */
+export type BufferUse = Pick<CacheUse, "context" | "slots" | "kv" | "microBatchTokens"> & {
+  readonly speculation: SpeculationType;
+};
+
+/** Bytes that the engine allocates for intermediate results, by where they are. */
+export interface ComputeBuffers {
+  /** With layers of its own; its logits included. */
+  readonly head: number;
+  readonly worker: number;
+}
+
+/**
+ * The compute and output buffers of llama.cpp, as it reserves them at the start for a whole micro-batch (`sched_reserve`) with one copy of the
+ * graph (`-ot` rules out pipelined copies, and remote devices do not compute asynchronously): the inputs, of which the attention masks
+ * grow with the context, and on top of them the largest layer or, at the end of the graph, the logits.
+ */
+export function computeBuffers(model: ModelProfile, use: BufferUse): ComputeBuffers {
+  const tokens = Math.min(use.microBatchTokens, use.context * use.slots);
+  const inputs = (maskBytes(model, use) + TOKEN_INPUT_BYTES) * tokens;
+  const state = Math.max(0, ...model.layers.map((layer) => layer.stateBytes)) * use.slots;
+  const { f16Cache, quantisedCache, worker, recurrent } = model.activations;
+  const perToken = F32_BYTES * tokens;
+  const own = inputs + Math.max(perToken * (use.kv === "f16" ? f16Cache : quantisedCache), perToken * recurrent + state);
+  // The residual stream comes to a worker as an input.
+  const remote = inputs + Math.max(perToken * worker, perToken * Math.max(0, recurrent - model.embeddingLength) + state);
+  const outputs = Math.min(use.slots * (1 + DRAFTED_TOKENS[use.speculation]), use.context * use.slots);
+  const logits = F32_BYTES * outputs * model.vocabularySize;
+  const last = inputs + tokens * model.hiddenBytes + logits + outputs * model.hiddenBytes;
+  return { head: Math.max(own, last) + logits, worker: remote };
+}
+
+/** A row of each mask there is, for one token: a 16-bit float for every token a slot's cache has room for. */
+function maskBytes({ layers }: ModelProfile, use: BufferUse): number {
+  const cached = layers.filter((layer) => layer.kvElementsPerToken > 0);
+  const [windowed] = cached.flatMap(({ kvWindowTokens }) => (kvWindowTokens === null ? [] : [kvWindowTokens]));
+  const whole = cached.length > 0 ? cacheTokens(use) : 0;
+  return F16_BYTES * (whole + (windowed === undefined ? 0 : windowTokens(windowed, use)));
+}
