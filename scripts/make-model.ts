@@ -1,7 +1,6 @@
 // Writes a GGUF file of any shape: random weights that llama.cpp loads and answers with, or a header alone, the rest of the file a hole,
 // for planning with models that are too large to have. `--help` says more.
 import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { ARCHITECTURES } from "./make-model/architectures.ts";
 import { describeModel, storedType } from "./make-model/describe-model.ts";
@@ -77,7 +76,10 @@ async function main(): Promise<void> {
   }
   if (values.tied !== undefined) given["tied"] = values.tied;
   const shape = completeShape(given, (partial) => architecture.typical(partial));
-  const name = basename(out).replace(/\.gguf$/i, "");
+  if (shape.nextTokenLayers > 0 && architectureName !== "deepseek2")
+    throw new Error("--next-token-layers is for --arch deepseek2 only.");
+  // The header tells one model from another, so what only its weights show is in its name.
+  const name = `${values.preset ?? architectureName} ${shape.layers} x ${shape.width} seed ${values.seed}`;
   const model = describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)));
   const bytes = await writeModel(out, {
     ...model,

@@ -52,7 +52,7 @@ export function describeModel(
     tensors: [
       // Tied, the rows serve as output too, where a large spread would make the word just read the next one.
       { ...matrix("token_embd", width, vocabulary), fill: { spread: shape.tied ? TIED_SPREAD / Math.sqrt(width) : 1 } },
-      ...Array.from({ length: shape.layers }, (_, index) => architecture.layer(shape, index)).flat(),
+      ...Array.from({ length: shape.layers + shape.nextTokenLayers }, (_, index) => architecture.layer(shape, index)).flat(),
       norm(architecture.outputNorm ?? "output_norm", width),
       ...(shape.tied ? [] : [matrix("output", width, vocabulary)]),
     ],

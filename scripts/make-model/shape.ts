@@ -1,6 +1,7 @@
 /** Every number a shape has: the flag it is given by is its name in kebab case. */
 export const SHAPE_NUMBERS = {
   layers: "decoder layers",
+  nextTokenLayers: "further layers that predict later tokens (deepseek2 only)",
   width: "hidden width (embedding length)",
   heads: "query heads",
   kvHeads: "key/value heads",

@@ -26,6 +26,13 @@ function latentAttention(block: string, shape: Shape): readonly Tensor[] {
   ];
 }
 
+/** What a layer for later tokens has besides: it joins the last hidden state with the next token's embedding. */
+const nextTokenParts = (block: string, { width }: Shape): readonly Tensor[] => [
+  matrix(`${block}.nextn.eh_proj`, 2 * width, width),
+  norm(`${block}.nextn.enorm`, width),
+  norm(`${block}.nextn.hnorm`, width),
+];
+
 /** DeepSeek-V2, V3 and R1, Kimi K2: latent attention, mixture of experts with a shared one, dense layers first. */
 export const deepseek2: Architecture = {
   typical: ({ width, layers = 24 }) => ({
@@ -47,6 +54,8 @@ export const deepseek2: Architecture = {
   keys: (shape) => ({
     ...commonKeys(shape),
     ...expertKeys(shape),
+    block_count: shape.layers + shape.nextTokenLayers,
+    ...(shape.nextTokenLayers > 0 ? { nextn_predict_layers: shape.nextTokenLayers } : {}),
     "attention.head_count_kv": 1,
     "attention.key_length": shape.kvRank + shape.ropeWidth,
     "attention.value_length": shape.kvRank,
@@ -67,6 +76,7 @@ export const deepseek2: Architecture = {
       norm(`${block}.attn_norm`, shape.width),
       ...latentAttention(block, shape),
       norm(`${block}.ffn_norm`, shape.width),
+      ...(index < shape.layers ? [] : nextTokenParts(block, shape)),
       ...(index < shape.denseLead
         ? feedForward(block, shape.width, shape.feedForward)
         : [
