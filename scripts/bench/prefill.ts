@@ -1,6 +1,6 @@
 // How much of a prompt's work the stages do at once, by the size of the ubatches: from the spans in which each stage was at work.
 // Usage: node scripts/bench/prefill.ts [--model FILE.gguf] [--workers 2,4] [--ubatches 64,128,256,512] [--tokens N] [--share 0.2]
-//        [--ways through-head,passing] [--rounds N] [--flags "…"] [--spans] [--json]. --share holds every rpc-server to so much of a core (Linux, root).
+//        [--ways through-head,passing] [--decode TOKENS] [--rounds N] [--flags "…"] [--spans] [--json]. --share holds every rpc-server to so much of a core (Linux, root).
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     tokens: { type: "string", default: "2048" },
     share: { type: "string", default: "0" },
     ways: { type: "string", default: "through-head,passing" },
+    decode: { type: "string", default: "0" },
     rounds: { type: "string", default: "3" },
     flags: { type: "string", default: "" },
     spans: { type: "boolean", default: false },
@@ -28,6 +29,8 @@ const { values } = parseArgs({
 });
 const ROUNDS = Number(values.rounds);
 const TOKENS = Number(values.tokens);
+/** Tokens that are decoded besides, of another short prompt. */
+const DECODED = Number(values.decode);
 const SHARE = Number(values.share);
 /** By way of the head's engine, as without our relays; or from stage to stage. */
 const WAYS = values.ways.split(",");
@@ -39,6 +42,7 @@ const PROMPT: readonly number[] = Array.from({ length: TOKENS }, (_, index) => 2
 
 interface Turn extends Overlap {
   readonly promptMs: number;
+  readonly decodeMs: number;
 }
 
 async function turn(pipeline: Pipeline): Promise<Turn> {
@@ -49,7 +53,8 @@ async function turn(pipeline: Pipeline): Promise<Turn> {
     spans.filter(({ endMs }) => endMs > (known[index] ?? 0)),
   );
   if (values.spans) tellSpans(stages);
-  return { promptMs, ...overlapOf(cutLastStage(stages)) };
+  const decodeMs = DECODED > 0 ? (await complete(pipeline, "What is", DECODED)).predicted_ms / DECODED : 0;
+  return { promptMs, decodeMs, ...overlapOf(cutLastStage(stages)) };
 }
 
 function tellSpans(stages: readonly (readonly WorkSpan[])[]): void {
@@ -86,7 +91,11 @@ async function measure(engine: Engine, model: BenchModel, workers: number, ubatc
     pipelines.push({ ubatch, way, pipeline, turns: [] });
   }
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const { pipeline, turns } of pipelines) turns.push(await turn(pipeline));
+    // Who goes first takes turns as well.
+    for (let index = 0; index < pipelines.length; index += 1) {
+      const next = pipelines[(index + round) % pipelines.length];
+      next?.turns.push(await turn(next.pipeline));
+    }
   }
   for (const { ubatch, way, turns } of pipelines) report(basename(model.path), workers, ubatch, way, turns);
 }
@@ -113,6 +122,14 @@ function report(model: string, workers: number, ubatch: number, way: string, tur
       middle(({ workMs, unionMs }) => workMs / unionMs),
       2,
     ),
+    ...(DECODED > 0
+      ? {
+          decode: round(
+            middle(({ decodeMs }) => decodeMs),
+            2,
+          ),
+        }
+      : {}),
     fullPipeline: round((workers * count) / (count + workers - 1), 2),
     blockingCopies: round((workers * count) / (count * (workers - 1) + 1), 2),
   };
@@ -128,7 +145,9 @@ if (!values.json) {
   const held = SHARE > 0 ? `every rpc-server held to ${SHARE} of a core` : "the rpc-servers share the cores";
   console.log(`${TOKENS} tokens, -b ${BATCH}, ${held}, one thread per process, medians of ${ROUNDS} turns.\n`);
   const titles =
-    "model | workers | way | ubatch | ubatches | prompt tokens/s | work, ms | union, ms | ≥ 2 at work | work ÷ union | full pipeline | blocking copies";
+    "model | workers | way | ubatch | ubatches | prompt tokens/s | work, ms | union, ms | ≥ 2 at work | work ÷ union | " +
+    (DECODED > 0 ? "decode, ms/token | " : "") +
+    "full pipeline | blocking copies";
   console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
 }
 const model = await openBenchModel(values.model);

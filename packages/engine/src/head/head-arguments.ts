@@ -31,11 +31,20 @@ export function headArguments(spec: HeadSpec): readonly string[] {
   );
 }
 
-/** Tokens of a prompt that stages take at a time. Fewer than llama.cpp's 512 keep two stages at work at once (docs/bench/prefill.md). */
-const PIPELINED_TOKENS = 256;
+/**
+ * Tokens of a prompt that stages take at a time, by the number of stages: fewer than llama.cpp's 512 keep all of them at work at once. With n
+ * batches k stages do n ÷ (n + k − 1) of what they could; a batch so small that its weights are read more often costs more than that
+ * (docs/bench/prefill.md).
+ */
+function batchTokens(stages: number): number | null {
+  if (stages < 2) return null;
+  if (stages === 2) return 256;
+  return stages <= 4 ? 128 : 64;
+}
 
 function microBatch({ head, workers }: HeadSpec["layers"]): readonly string[] {
-  return workers.length + (head > 0 ? 1 : 0) > 1 ? ["-ub", String(PIPELINED_TOKENS)] : [];
+  const tokens = batchTokens(workers.length + (head > 0 ? 1 : 0));
+  return tokens === null ? [] : ["-ub", String(tokens)];
 }
 
 /** Flags, each with its value. */
