@@ -1,3 +1,4 @@
+import { BRIEF } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import { headProblem, type Ends, type HeadProblem, type Wishes } from "./head-problem.ts";
 import { distinct, rank } from "./heads.ts";
@@ -8,8 +9,6 @@ import { solve } from "./solve.ts";
 /** Searches for alternatives at most, and for each alternative asked for. */
 const SEARCHES_MAX = 60;
 const SEARCHES_EACH = 40;
-/** Heads whose placements are looked at. */
-const HEADS_MAX = 32;
 
 /** A part of all placements: one head, and how often machines take part. */
 interface Part {
@@ -54,15 +53,15 @@ export function alternativesTo(
     if (--searches < 0) return;
     const problem = headProblem(field, part.head, part.wishes, ends);
     // As fast as the slowest kept is no better, but the best itself must be found to divide its part.
-    const { path } = solve(field, problem, threshold());
+    const { path } = solve(field, problem, threshold(), BRIEF);
     if (path === null) return;
     const priced = priceOf(field, problem, path);
     if (priced === null) return;
     open.push({ part, problem, path, key: keyOf(field, priced) });
     offer(priced);
   };
-  const heads = rank(field, distinct(field, field.heads), wishes, ends, threshold(), false);
-  for (const { head } of heads.slice(0, HEADS_MAX)) look({ head, wishes });
+  const heads = rank(field, distinct(field, field.heads), wishes, ends, threshold(), BRIEF, false);
+  for (const { head } of heads.slice(0, BRIEF.heads)) look({ head, wishes });
   for (;;) {
     open.sort((a, b) => a.path.ms - b.path.ms || (a.key < b.key ? -1 : 1));
     const next = open.shift();

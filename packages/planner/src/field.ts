@@ -1,9 +1,7 @@
 import { REMOTE_STAGES_MAX, type LinkTable, type Pin, type PlannerNode } from "@clusterd/wire";
 import type { CostModel } from "./cost.ts";
+import { LABELS_MAX } from "./effort.ts";
 import { neighboursOf, roundTripMs } from "./links.ts";
-
-/** Partial placements that one plan looks at at most; beyond, it says how far from proven it is. A count: the planner has no clock. */
-const LABELS_MAX = 1_500_000;
 
 /** A machine and what the searches need to know of it. */
 export interface Member {

@@ -1,3 +1,4 @@
+import { BRIEF } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import type { Wishes } from "./head-problem.ts";
 import { bestOverHeads, type Found } from "./heads.ts";
@@ -29,7 +30,7 @@ export function mostEven(field: Field, even: Even, start: Found): Priced | null 
   if (first === null) return null;
   let best = first;
   const probe = (wishes: Partial<Wishes>, anyWill: boolean): Priced | null => {
-    const { found } = bestOverHeads(field, even.heads, { ...even.wishes, ...wishes }, even.belowMs, anyWill);
+    const { found } = bestOverHeads(field, even.heads, { ...even.wishes, ...wishes }, even.belowMs, BRIEF, anyWill);
     return found === null ? null : priceOf(field, found.problem, found.path);
   };
   /** Whether more headroom than that is possible; if so, `best` has it. */

@@ -1,3 +1,4 @@
+import type { Effort } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import { headProblem, relaxedHeads, startsOf, type Ends, type HeadProblem, type Wishes } from "./head-problem.ts";
 import { bestInOrder, orderBySpeed } from "./in-order.ts";
@@ -5,11 +6,6 @@ import { ROUNDING } from "./labels.ts";
 import type { Path } from "./path.ts";
 import { relax } from "./relaxation.ts";
 import { solve } from "./solve.ts";
-
-/** Heads searched one by one at most, those that may be fastest first. */
-const HEADS_MAX = 64;
-/** Steps towards good prices for all heads together. */
-const STEPS_MAX = 40;
 
 export interface Found {
   readonly problem: HeadProblem;
@@ -42,6 +38,7 @@ export function bestOverHeads(
   allHeads: readonly Member[],
   wishes: Wishes,
   belowMs: number,
+  effort: Effort,
   anyWill = false,
 ): OverHeads {
   const heads = distinct(field, allHeads);
@@ -55,16 +52,17 @@ export function bestOverHeads(
     found = { problem, path };
     below = path.ms;
   };
-  const ranked = heads.length === 1 ? heads.map((head) => ({ head, ms: 0 })) : rank(field, heads, wishes, ends, below, anyWill);
+  const ranked =
+    heads.length === 1 ? heads.map((head) => ({ head, ms: 0 })) : rank(field, heads, wishes, ends, below, effort, anyWill);
   for (const [index, { head, ms }] of ranked.entries()) {
     if (ms >= below * (1 - ROUNDING)) break;
-    if (index >= HEADS_MAX) {
+    if (index >= effort.heads) {
       boundMs = Math.min(boundMs, ms);
       complete = false;
       break;
     }
     const problem = headProblem(field, head, wishes, ends);
-    const solved = solve(field, problem, below, anyWill);
+    const solved = solve(field, problem, below, effort, anyWill);
     offer(problem, solved.path);
     if (anyWill && found !== null) return { found, boundMs: 0, complete: false };
     if (!solved.complete) {
@@ -82,6 +80,7 @@ export function rank(
   wishes: Wishes,
   ends: Ends,
   belowMs: number,
+  effort: Effort,
   anyWill: boolean,
 ): readonly { readonly head: Member; readonly ms: number }[] {
   const starts = heads.map((head) => ({ head, starts: startsOf(field, head, wishes) }));
@@ -96,10 +95,10 @@ export function rank(
       .filter(({ ms }) => ms < Infinity)
       .sort((a, b) => a.ms - b.ms || (a.head.node.name < b.head.node.name ? -1 : 1));
   };
-  if (anyWill) return bounds(belowMs, STEPS_MAX);
+  if (anyWill) return bounds(belowMs, effort.steps);
   const [likely] = bounds(belowMs, 1);
   if (likely === undefined) return [];
   const first = headProblem(field, likely.head, wishes, ends);
   const goal = Math.min(belowMs, bestInOrder(first, orderBySpeed(first))?.ms ?? Infinity);
-  return bounds(goal, STEPS_MAX);
+  return bounds(goal, effort.steps);
 }

@@ -1,5 +1,6 @@
 import type { Group, HeadProblem } from "./head-problem.ts";
 import { pathMs, type Path } from "./path.ts";
+import { Window } from "./window.ts";
 
 /**
  * The fastest placement whose stages come in the order given, each of them taking part or not: exact for that order, and so altogether
@@ -55,7 +56,7 @@ function run(problem: HeadProblem, order: readonly number[], countMax: number): 
   return { headEnd: end, stages, ms: pathMs(problem, end, stages) };
 }
 
-/** One more machine may (or must) take a stage after what the others hold: `to` by `before` and itself. Ends go down, so both may be one. */
+/** One more machine may (or must) take a stage after what the others hold: `to` by `before` and itself. Both may be one. */
 function take(
   problem: HeadProblem,
   group: Group,
@@ -64,21 +65,18 @@ function take(
   to: Float64Array,
   chosen: Int32Array,
 ): void {
-  const { read } = problem;
-  const { ends, lengthMin, fixedMs, msPerByte } = group;
-  for (let end = problem.layerCount; end >= 0; end--) {
-    let best = must ? Infinity : (to[end] ?? Infinity);
-    let start = -1;
-    const reading = fixedMs + (read[end] ?? 0) * msPerByte;
-    for (let first = end - lengthMin; first >= 0 && (ends[first] ?? 0) >= end; first--) {
-      const ms = (before[first] ?? Infinity) + reading - (read[first] ?? 0) * msPerByte;
-      if (ms < best) {
-        best = ms;
-        start = first;
-      }
-    }
-    to[end] = best;
-    chosen[end] = start;
+  const { read, layerCount } = problem;
+  const { fixedMs, msPerByte } = group;
+  const window = new Window(layerCount + 1, group);
+  for (let end = 0; end <= layerCount; end++) {
+    const bytes = read[end] ?? 0;
+    const without = before[end] ?? Infinity;
+    const first = window.firstFor(end);
+    const ms = first < 0 ? Infinity : window.ms + fixedMs + bytes * msPerByte;
+    const kept = must ? Infinity : (to[end] ?? Infinity);
+    to[end] = Math.min(kept, ms);
+    chosen[end] = ms < kept ? first : -1;
+    if (without !== Infinity) window.add(end, without - bytes * msPerByte);
   }
 }
 

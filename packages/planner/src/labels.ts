@@ -5,8 +5,6 @@ import { backFrom, type Relaxation } from "./relaxation.ts";
 
 /** Bits in which the numbers of machines used are kept apart. */
 const KEY_BITS = 30;
-/** Partial placements of one search at most. */
-const LABELS_PER_SEARCH_MAX = 150_000;
 /** Of the same figure, what sums in another order may differ by. */
 export const ROUNDING = 1e-10;
 
@@ -31,6 +29,7 @@ export function searchLabels(
   field: Field,
   relaxation: Relaxation,
   belowMs: number,
+  labelsMax: number,
   anyWill: boolean,
   repair: Repair,
 ): LabelSearch {
@@ -39,11 +38,17 @@ export function searchLabels(
   let boundMs = relaxation.boundMs;
   const tracked = problem.groups.flatMap((group, index) => (group.least > 0 ? [index] : []));
   let counted = false;
-  let left = Math.min(LABELS_PER_SEARCH_MAX, field.effort.labels);
+  const arcs = new Map<number, Arcs>();
+  const arcsAt = (first: number): Arcs => {
+    const known = arcs.get(first) ?? arcsFrom(relaxation, first, best?.ms ?? belowMs);
+    arcs.set(first, known);
+    return known;
+  };
+  let left = Math.min(labelsMax, field.effort.labels);
   for (;;) {
     const limit: number = best === null ? belowMs : best.ms;
     const keys = keysFor(problem, tracked, counted);
-    const round: Round | null = keys === null ? null : walkLabels(relaxation, keys, limit, left);
+    const round: Round | null = keys === null ? null : walkLabels(relaxation, arcsAt, keys, limit, left);
     if (round === null) return { path: best, boundMs: Math.min(boundMs, limit), complete: false };
     left -= round.labels;
     field.effort.labels -= round.labels;
@@ -107,31 +112,35 @@ function keysFor(problem: HeadProblem, tracked: readonly number[], counted: bool
   return bits > KEY_BITS ? null : { tracked, shift, mask, countShift };
 }
 
-/** Stages that may be part of something faster than the limit, by first layer. */
-interface Arc {
-  readonly group: number;
-  readonly end: number;
-  readonly ms: number;
+/** Stages that may be part of something faster than the limit, from one layer. */
+interface Arcs {
+  readonly groups: Int32Array;
+  readonly ends: Int32Array;
+  readonly ms: Float64Array;
+  /** Time with all that comes after at least; grows, so that the first too long one ends the matter. */
+  readonly boundMs: Float64Array;
 }
 
-function arcsOf(
-  { problem, prices, stagePrice, givenBack, before, after }: Relaxation,
-  limit: number,
-): readonly (readonly Arc[])[] {
+function arcsFrom({ problem, prices, stagePrice, givenBack, before, after }: Relaxation, first: number, limit: number): Arcs {
   const { groups, read } = problem;
-  return Array.from({ length: problem.layerCount }, (_, first) => {
-    const arcs: Arc[] = [];
-    const so = (before[first] ?? Infinity) - givenBack;
-    if (so + (after[first] ?? Infinity) >= limit) return arcs;
-    groups.forEach((group, index) => {
-      const last = group.ends[first] ?? 0;
-      for (let end = first + group.lengthMin; end <= last; end++) {
-        const ms = group.fixedMs + ((read[end] ?? 0) - (read[first] ?? 0)) * group.msPerByte + (prices[index] ?? 0) + stagePrice;
-        if (so + ms + (after[end] ?? Infinity) < limit) arcs.push({ group: index, end, ms });
-      }
-    });
-    return arcs;
-  });
+  const so = (before[first] ?? Infinity) - givenBack;
+  const found: { group: number; end: number; ms: number; boundMs: number }[] = [];
+  for (const [index, { ends, lengthMin, fixedMs, msPerByte }] of groups.entries()) {
+    const last = ends[first] ?? 0;
+    const base = fixedMs + (prices[index] ?? 0) + stagePrice - (read[first] ?? 0) * msPerByte;
+    for (let end = first + lengthMin; end <= last; end++) {
+      const ms = base + (read[end] ?? 0) * msPerByte;
+      const boundMs = ms + (after[end] ?? Infinity);
+      if (so + boundMs < limit) found.push({ group: index, end, ms, boundMs });
+    }
+  }
+  found.sort((a, b) => a.boundMs - b.boundMs);
+  return {
+    groups: Int32Array.from(found, ({ group }) => group),
+    ends: Int32Array.from(found, ({ end }) => end),
+    ms: Float64Array.from(found, ({ ms }) => ms),
+    boundMs: Float64Array.from(found, ({ boundMs }) => boundMs),
+  };
 }
 
 interface Round {
@@ -142,11 +151,16 @@ interface Round {
 }
 
 /** One walk over the layers. Null where it takes more labels than are left. */
-function walkLabels(relaxation: Relaxation, keys: Keys, limitMs: number, labelsMax: number): Round | null {
+function walkLabels(
+  relaxation: Relaxation,
+  arcsAt: (first: number) => Arcs,
+  keys: Keys,
+  limitMs: number,
+  labelsMax: number,
+): Round | null {
   const { problem, prices, givenBack, after } = relaxation;
   const { layerCount, groups } = problem;
   const limit = limitMs * (1 - ROUNDING);
-  const arcs = arcsOf(relaxation, limit);
   const most = Int32Array.from(groups, (group) => group.most);
   const at: Map<number, number>[] = Array.from({ length: layerCount + 1 }, () => new Map<number, number>());
   const costs: number[] = [];
@@ -172,14 +186,17 @@ function walkLabels(relaxation: Relaxation, keys: Keys, limitMs: number, labelsM
     if (ms + (after[end] ?? Infinity) - givenBack < limit) put(0, end, ms, -1, -1);
   });
   for (let first = 0; first < layerCount; first++) {
-    for (const [key, label] of at[first] ?? []) {
+    const here = at[first];
+    if (here === undefined || here.size === 0) continue;
+    const arcs = arcsAt(first);
+    const arcCount = arcs.ms.length;
+    for (const [key, label] of here) {
       if (costs.length > labelsMax) return null;
       const cost = costs[label] ?? 0;
-      const counted = keys.countShift >= 0 && key >> keys.countShift >= problem.remoteMax;
-      if (counted) continue;
-      for (const { group, end, ms } of arcs[first] ?? []) {
-        const total = cost + ms;
-        if (total + (after[end] ?? Infinity) - givenBack >= limit) continue;
+      if (keys.countShift >= 0 && key >> keys.countShift >= problem.remoteMax) continue;
+      const room = limit + givenBack - cost;
+      for (let arc = 0; arc < arcCount && (arcs.boundMs[arc] ?? 0) < room; arc++) {
+        const group = arcs.groups[arc] ?? 0;
         let next = key;
         const shift = keys.shift[group] ?? -1;
         if (shift >= 0) {
@@ -187,7 +204,7 @@ function walkLabels(relaxation: Relaxation, keys: Keys, limitMs: number, labelsM
           next += 1 << shift;
         }
         if (keys.countShift >= 0) next += 1 << keys.countShift;
-        put(next, end, total, label, group);
+        put(next, arcs.ends[arc] ?? 0, cost + (arcs.ms[arc] ?? 0), label, group);
       }
     }
   }

@@ -1,4 +1,5 @@
 import { NO_WISHES, type Wishes } from "./head-problem.ts";
+import { THOROUGH } from "./effort.ts";
 import type { Field } from "./field.ts";
 import { alternativesTo } from "./alternatives.ts";
 import { mostEven } from "./headroom.ts";
@@ -11,7 +12,7 @@ import { ifUsed } from "./unused.ts";
 export function planLatency(field: Field, top: number): Search {
   const alone = field.pinned ? null : fastestAlone(field);
   if (alone !== null) return withOthers(field, alone.best, top, { ...alone, notes: [] });
-  const { found, boundMs, complete } = bestOverHeads(field, field.heads, NO_WISHES, Infinity);
+  const { found, boundMs, complete } = bestOverHeads(field, field.heads, NO_WISHES, Infinity, THOROUGH);
   if (found === null) return nothingFound(field.effort.explored);
   const proven = boundMs * (1 + NEAR_BEST);
   // Where the proof was given up, only what is within 2 % of what is proven is equally good.

@@ -1,6 +1,7 @@
 import { ClusterdError, type PlannerNode, type PlanRequest, type PlanResult } from "@clusterd/wire";
 import { costModel } from "./cost.ts";
 import { describePlacement } from "./describe-placement.ts";
+import { THOROUGH } from "./effort.ts";
 import { makeField, type Field } from "./field.ts";
 import { NO_WISHES } from "./head-problem.ts";
 import { bestOverHeads } from "./heads.ts";
@@ -30,7 +31,7 @@ export function plan(request: PlanRequest): PlanResult {
     );
   }
   for (let context = wanted; ; context = Math.floor(context / 2)) {
-    const cost = costModel(request.model, context, request.slots, request.kv, request.draft);
+    const cost = costModel(request.model, context, request.slots, request.kv, request.draft, { speculation });
     const search = searchFor(request, makeField(cost, usable.nodes, usable.heads, request.links, request.pins));
     if (search.best !== null) {
       if (request.context === undefined)
@@ -58,10 +59,11 @@ export function plan(request: PlanRequest): PlanResult {
 function feasible(request: PlanRequest, context: number): boolean {
   try {
     const { nodes, heads } = checked(request);
-    const cost = costModel(request.model, request.context ?? context, request.slots, request.kv, request.draft);
+    const speculation = chosenSpeculation(request);
+    const cost = costModel(request.model, request.context ?? context, request.slots, request.kv, request.draft, { speculation });
     const field = makeField(cost, nodes, heads, request.links, request.pins);
     if (request.objective === "spread") return planSpread(field, 0).best !== null;
-    return bestOverHeads(field, field.heads, NO_WISHES, Infinity, true).found !== null;
+    return bestOverHeads(field, field.heads, NO_WISHES, Infinity, THOROUGH, true).found !== null;
   } catch {
     return false;
   }
@@ -75,6 +77,10 @@ function checked(request: PlanRequest): { readonly nodes: readonly PlannerNode[]
   }
   if (request.model.layers.length === 0)
     throw new ClusterdError("unsupported", `${request.model.id} has no layers to place.`, { param: "model" });
+  if (!request.model.layers.every((layer) => layer.weightBytes >= 0 && layer.activeBytes >= 0 && layer.kvElementsPerToken >= 0))
+    throw new ClusterdError("unsupported", `The layers of ${request.model.id} have sizes that are no numbers.`, {
+      param: "model",
+    });
   if (!Number.isInteger(request.slots) || request.slots < 1)
     throw new ClusterdError("usage", "There must be at least one slot.", { param: "slots" });
   const allowed = request.nodes.filter((node) => !request.without.includes(node.name));

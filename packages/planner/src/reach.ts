@@ -4,8 +4,8 @@ import { pathMs, type Path } from "./path.ts";
 
 /** Groups told apart at most, those that hold most first: what can be kept apart in the bits of a number. */
 const KEY_BITS = 30;
-/** Sets of machines looked at by one search at most. */
-const SETS_MAX = 60_000;
+/** Sets of equally many machines that are gone on with at most. */
+const SETS_MAX = 300;
 
 export interface Reach {
   /** A placement of all layers, of whatever speed; null where none was found. */
@@ -23,22 +23,25 @@ export function reachEnd(field: Field, problem: HeadProblem): Reach {
   let start = layerCount;
   while (start >= 0 && !Number.isFinite(startMs[start])) start--;
   if (start < 0) return { path: null, sure: true };
+  if (start === layerCount) return { path: { headEnd: start, stages: [], ms: pathMs(problem, start, []) }, sure: true };
   const items = groups
-    .map((group, index) => ({ group, index, widest: widest(group.ends) }))
+    .map((group, index) => ({ group, index, widest: group.ends.reduce((most, end, first) => Math.max(most, end - first), 0) }))
     .filter(({ widest: length }) => length > 0)
     .sort((a, b) => b.widest - a.widest || a.index - b.index);
-  /** Layers that so many stages besides those used may hold at most. */
-  const most = (used: (item: number) => number, stages: number): number => {
+  /** Whether the machines left may hold what is left, each as many layers as it holds at most. */
+  const possible = (end: number, used: (item: number) => number, stages: number): boolean => {
+    let left = layerCount - end;
     let room = problem.remoteMax - stages;
-    let sum = 0;
-    for (let item = 0; item < items.length && room > 0; item++) {
+    for (let item = 0; item < items.length && room > 0 && left > 0; item++) {
       const free = Math.min(room, (items[item]?.group.most ?? 0) - used(item));
-      sum += free * (items[item]?.widest ?? 0);
+      left -= free * (items[item]?.widest ?? 0);
       room -= free;
     }
-    return sum;
+    return left <= 0;
   };
-  if (start + most(() => 0, 0) < layerCount) return { path: null, sure: true };
+  if (!possible(start, () => 0, 0)) return { path: null, sure: true };
+  // Where layers are alike, that was exact: whoever is taken holds as much wherever it stands.
+  if (problem.uniform) return { path: reachGreedily(problem), sure: true };
   const widths = items.map(({ group }) => 32 - Math.clz32(group.most));
   let kept = 0;
   let bits = 0;
@@ -52,6 +55,8 @@ export function reachEnd(field: Field, problem: HeadProblem): Reach {
     item >= kept ? 0 : (key >> (shifts[item] ?? 0)) & ((1 << (widths[item] ?? 0)) - 1);
   interface At {
     readonly end: number;
+    /** Layers that its machines could hold more elsewhere. */
+    readonly wasted: number;
     readonly item: number;
     readonly from: At | null;
   }
@@ -61,35 +66,30 @@ export function reachEnd(field: Field, problem: HeadProblem): Reach {
       stages.unshift({ group: items[at.item]?.index ?? 0, first: at.from.end, end: at.end });
     return { path: { headEnd: start, stages, ms: pathMs(problem, start, stages) }, sure: true };
   };
-  let front = new Map<number, At>([[0, { end: start, item: -1, from: null }]]);
-  let sets = 0;
-  for (let stages = 0; stages <= problem.remoteMax; stages++) {
+  let front = new Map<number, At>([[0, { end: start, wasted: 0, item: -1, from: null }]]);
+  let sure = kept === items.length;
+  for (let stages = 0; stages < problem.remoteMax && front.size > 0; stages++) {
     const next = new Map<number, At>();
-    // The furthest first, so that what can be placed is placed soon.
-    for (const [key, at] of [...front].sort((a, b) => b[1].end - a[1].end || a[0] - b[0])) {
-      if (at.end === layerCount) return found(at);
-      if (stages === problem.remoteMax || at.end + most((item) => usedOf(key, item), stages) < layerCount) continue;
+    // Who has left the least room of the machines used goes on first, and where they are many, alone.
+    const sorted = [...front].sort((a, b) => a[1].wasted - b[1].wasted || b[1].end - a[1].end || a[0] - b[0]);
+    if (sorted.length > SETS_MAX) sure = false;
+    for (const [key, at] of sorted.slice(0, SETS_MAX)) {
+      if (!possible(at.end, (item) => usedOf(key, item), stages)) continue;
       for (let item = 0; item < kept; item++) {
-        const { group } = items[item] ?? {};
+        const { group, widest = 0 } = items[item] ?? {};
         if (group === undefined || usedOf(key, item) >= group.most) continue;
         const end = group.ends[at.end] ?? 0;
         if (end < at.end + group.lengthMin) continue;
-        const to = key + (1 << (shifts[item] ?? 0));
-        const known = next.get(to);
-        if (known === undefined || known.end < end) next.set(to, { end, item, from: at });
-        if (end === layerCount) return found({ end, item, from: at });
         field.effort.explored++;
-        if (++sets > SETS_MAX) return { path: null, sure: false };
+        const reached = { end, wasted: at.wasted + widest - (end - at.end), item, from: at };
+        if (end === layerCount) return found(reached);
+        const to = key + (1 << (shifts[item] ?? 0));
+        if ((next.get(to)?.end ?? -1) < end) next.set(to, reached);
       }
     }
-    if (next.size === 0) return { path: null, sure: kept === items.length };
     front = next;
   }
-  return { path: null, sure: kept === items.length };
-}
-
-function widest(ends: Int32Array): number {
-  return ends.reduce((most, end, first) => Math.max(most, end - first), 0);
+  return { path: null, sure };
 }
 
 /** A placement that takes, again and again, the machine that reaches furthest; or null. */

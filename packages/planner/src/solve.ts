@@ -1,3 +1,4 @@
+import type { Effort } from "./effort.ts";
 import type { Field } from "./field.ts";
 import type { HeadProblem } from "./head-problem.ts";
 import { bestInOrder, orderBySpeed, orderLike } from "./in-order.ts";
@@ -6,8 +7,6 @@ import { isPlacement, type Path } from "./path.ts";
 import { reachEnd, reachGreedily } from "./reach.ts";
 import { relax } from "./relaxation.ts";
 
-/** Steps towards good prices at most. */
-const STEPS_MAX = 60;
 /** Every so many of them, the relaxation's path is made into a placement. */
 const REPAIR_EVERY = 6;
 
@@ -21,7 +20,7 @@ export interface Solved {
 }
 
 /** The fastest placement under one head, if it takes less than `belowMs`; with `anyWill` the first such. */
-export function solve(field: Field, problem: HeadProblem, belowMs: number, anyWill = false): Solved {
+export function solve(field: Field, problem: HeadProblem, belowMs: number, effort: Effort, anyWill = false): Solved {
   const bySpeed = orderBySpeed(problem);
   field.effort.explored++;
   let best: Path | null = null;
@@ -39,19 +38,20 @@ export function solve(field: Field, problem: HeadProblem, belowMs: number, anyWi
   const certain = limit();
   if (certain === Infinity && problem.groups.every((group) => group.least === 0)) {
     const reach = reachEnd(field, problem);
-    if (reach.path === null) return done(reach.sure ? Infinity : 0, reach.sure);
+    if (reach.path === null)
+      return reach.sure ? done(Infinity, true) : done(relax(field, problem, Infinity, effort.steps).boundMs, false);
     offer(reach.path);
     if (enough()) return done(0, false);
   }
   const repair = (stages: Path["stages"]): Path | null => bestInOrder(problem, orderLike(problem, stages, bySpeed));
   let step = 0;
-  const relaxation = relax(field, problem, limit() * (1 - ROUNDING), STEPS_MAX, ({ stages }) => {
+  const relaxation = relax(field, problem, limit() * (1 - ROUNDING), effort.steps, ({ stages }) => {
     if (step++ % REPAIR_EVERY === 0) offer(repair(stages));
     return enough() ? -Infinity : limit() * (1 - ROUNDING);
   });
   if (enough()) return done(0, false);
   if (relaxation.boundMs >= limit() * (1 - ROUNDING)) return done(limit(), true);
-  const search = searchLabels(field, relaxation, limit(), anyWill, repair);
+  const search = searchLabels(field, relaxation, limit(), effort.labels, anyWill, repair);
   offer(search.path);
   return done(search.complete ? limit() : Math.min(search.boundMs, limit()), search.complete);
 }

@@ -1,6 +1,7 @@
 import { REMOTE_STAGES_MAX } from "@clusterd/wire";
+import { BRIEF } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
-import { headProblem, NO_WISHES, type HeadProblem } from "./head-problem.ts";
+import { headProblem, NO_WISHES, type Group, type HeadProblem } from "./head-problem.ts";
 import { bestOverHeads } from "./heads.ts";
 import { price, type Priced } from "./layout.ts";
 import { priceOf } from "./path.ts";
@@ -8,7 +9,7 @@ import { moveOne, proportional, type Counts } from "./proportion.ts";
 import { nothingFound, type Search } from "./search.ts";
 
 /** Layers moved at most from where they do not fit; then only fitting counts. */
-const REPAIRS_MAX = 32;
+const REPAIRS_MAX = 8;
 
 /** Every machine gets layers in proportion to its budget: largest remainder, at least one each. */
 export function planSpread(field: Field, top: number): Search {
@@ -64,6 +65,9 @@ function bestOrder(field: Field, problem: HeadProblem, counts: Counts): Priced |
     const group = problem.groups.find((each) => each.members.includes(member));
     return { member, count: counts.get(member) ?? 0, group };
   });
+  const holds = ({ group, count }: { readonly group: Group | undefined; readonly count: number }): boolean =>
+    group?.ends.some((end, first) => end - first >= count) ?? false;
+  if (!stages.every(holds)) return null;
   const sets = 1 << others.length;
   const ms = new Float64Array(sets).fill(Infinity);
   const last = new Int8Array(sets).fill(-1);
@@ -106,7 +110,7 @@ function allTakePart(field: Field, problems: readonly HeadProblem[]): Search {
   for (const { head, groups } of problems) {
     if (head === null) continue;
     const least = new Map(groups.map(({ members }) => [members[0]?.node.name ?? "", members.length]));
-    const over = bestOverHeads(field, [head], { ...NO_WISHES, headHolds: "some", least }, best?.msPerToken ?? Infinity);
+    const over = bestOverHeads(field, [head], { ...NO_WISHES, headHolds: "some", least }, best?.msPerToken ?? Infinity, BRIEF);
     const priced = over.found === null ? null : priceOf(field, over.found.problem, over.found.path);
     if (priced !== null) best = priced;
     boundMs = Math.min(boundMs, over.boundMs);

@@ -10,6 +10,8 @@ import { NEAR_BEST, nothingFound, type Search } from "./search.ts";
 
 /** Halvings of the slowest stage's time, before the values it can have are gone through. */
 const HALVINGS = 12;
+/** Halvings of what is not proven. */
+const PROVING_HALVINGS = 4;
 /** Heads looked at at most, the fastest first. */
 const HEADS_MAX = 256;
 
@@ -21,18 +23,20 @@ interface Balanced extends Found {
 /** The placement whose slowest stage is fastest: what many streams at once run into. */
 export function planThroughput(field: Field, top: number): Search {
   let best: Balanced | null = null;
-  let sure = true;
+  let provenMs = Infinity;
   const heads = [...field.heads].sort(
     (a, b) => b.node.bandwidthBytesPerSecond - a.node.bandwidthBytesPerSecond || (a.node.name < b.node.name ? -1 : 1),
   );
   for (const head of heads.slice(0, HEADS_MAX)) {
     const found = fastestSlowest(field, head, best?.slowestMs ?? Infinity);
-    sure &&= found.sure;
+    provenMs = Math.min(provenMs, found.provenMs);
     best = found.balanced ?? best;
   }
   if (best === null) return nothingFound(field.effort.explored);
-  const optimal = sure && heads.length <= HEADS_MAX;
-  const wishes = { ...NO_WISHES, stageMsMax: best.slowestMs * (1 + NEAR_BEST) };
+  const lowerBoundMs = Math.max(sharedMs(field), heads.length > HEADS_MAX ? 0 : Math.min(provenMs, best.slowestMs));
+  const sure = lowerBoundMs >= best.slowestMs;
+  const optimal = best.slowestMs <= lowerBoundMs * (1 + NEAR_BEST);
+  const wishes = { ...NO_WISHES, stageMsMax: Math.max(best.slowestMs, lowerBoundMs * (1 + NEAR_BEST)) };
   const even = mostEven(field, { heads: field.heads, wishes, belowMs: Infinity, fewestStages: false }, best);
   if (even === null) return nothingFound(field.effort.explored);
   const method =
@@ -43,8 +47,10 @@ export function planThroughput(field: Field, top: number): Search {
     top,
     {
       optimal,
-      method: optimal ? method : `${method}; given up after ${field.effort.explored} sets of machines`,
-      lowerBoundMs: optimal ? best.slowestMs : sharedMs(field),
+      method: sure
+        ? method
+        : `${method}; given up after ${field.effort.explored} sets of machines, within ${((best.slowestMs / lowerBoundMs - 1) * 100).toFixed(1)} % of it`,
+      lowerBoundMs,
       notes: [
         `The slowest stage takes ${Math.max(...even.stages.map((stage) => stage.computeMs + stage.hopMs)).toFixed(1)} ms per token.`,
       ],
@@ -53,24 +59,33 @@ export function planThroughput(field: Field, top: number): Search {
   );
 }
 
+interface Fastest {
+  readonly balanced: Balanced | null;
+  /** Certainly no slowest stage under this head takes less. */
+  readonly provenMs: number;
+}
+
 /** The least slowest stage under one head, if it is less than that. */
-function fastestSlowest(
-  field: Field,
-  head: Member,
-  belowMs: number,
-): { readonly balanced: Balanced | null; readonly sure: boolean } {
+function fastestSlowest(field: Field, head: Member, belowMs: number): Fastest {
   const ends: Ends = new Map();
-  let sure = true;
+  let provenMs = 0;
   const within = (stageMsMax: number): Balanced | null => {
     const problem = headProblem(field, head, { ...NO_WISHES, stageMsMax }, ends);
-    const greedy = bestInOrder(problem, orderBySpeed(problem)) ?? reachGreedily(problem);
-    const reach = greedy === null ? reachEnd(field, problem) : { path: greedy, sure: true };
-    sure &&= reach.sure;
-    return reach.path === null ? null : { problem, path: reach.path, slowestMs: slowest(problem, reach.path, field) };
+    const path = bestInOrder(problem, orderBySpeed(problem)) ?? reachGreedily(problem);
+    const reach = path === null ? reachEnd(field, problem) : { path, sure: true };
+    if (reach.path !== null) return { problem, path: reach.path, slowestMs: slowest(problem, reach.path, field) };
+    // The next time that any stage can take is the least that is still possible.
+    if (reach.sure) provenMs = Math.max(provenMs, stageMsMax);
+    return null;
   };
   const whole = headProblem(field, head, NO_WISHES, ends);
   const first = within(belowMs === Infinity ? Infinity : nextBelow(field, whole, belowMs));
-  if (first === null) return { balanced: null, sure };
+  if (first === null) {
+    const near = belowMs / (1 + NEAR_BEST);
+    if (provenMs > 0) return { balanced: null, provenMs: belowMs };
+    const slightly = within(near);
+    return { balanced: slightly, provenMs };
+  }
   let best = first;
   let low = 0;
   for (let step = 0; step < HALVINGS; step++) {
@@ -82,8 +97,15 @@ function fastestSlowest(
   for (;;) {
     const next = nextBelow(field, whole, best.slowestMs);
     const found = next <= low ? null : within(next);
-    if (found === null) return { balanced: best, sure };
-    best = found;
+    if (found !== null) {
+      best = found;
+      continue;
+    }
+    // With all times below refuted, the time itself is proven.
+    if (provenMs >= next) return { balanced: best, provenMs: best.slowestMs };
+    // Where that could not be told for some, up to where it can.
+    for (let step = 0; step < PROVING_HALVINGS; step++) within((provenMs + next) / 2);
+    return { balanced: best, provenMs };
   }
 }
 
@@ -114,7 +136,8 @@ function nextBelow(field: Field, problem: HeadProblem, ms: number): number {
       if (low >= first + lengthMin && at(low) < ms) most = Math.max(most, at(low));
     }
   }
-  for (let end = 1; head !== null && end <= layerCount; end++) {
+  if (head === null) return most;
+  for (let end = 1; end <= layerCount; end++) {
     const own = Number.isFinite(startMs[end]) ? field.cost.computeMs(0, end, head.node) : 0;
     if (own < ms) most = Math.max(most, own);
   }

@@ -1,3 +1,4 @@
+import { BRIEF } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import type { Wishes } from "./head-problem.ts";
 import { bestOverHeads } from "./heads.ts";
@@ -57,10 +58,10 @@ function fastestWith(field: Field, member: Member, wishes: Wishes): Priced | nul
   const beside =
     others.length === 0
       ? null
-      : bestOverHeads(field, others, { ...wishes, least: new Map(wishes.least).set(member.node.name, 1) }, Infinity).found;
+      : bestOverHeads(field, others, { ...wishes, least: new Map(wishes.least).set(member.node.name, 1) }, Infinity, BRIEF).found;
   const below = beside?.path.ms ?? Infinity;
   const heading = field.heads.includes(member)
-    ? bestOverHeads(field, [member], { ...wishes, headHolds: "some" }, below).found
+    ? bestOverHeads(field, [member], { ...wishes, headHolds: "some" }, below, BRIEF).found
     : null;
   const found = heading ?? beside;
   return found === null ? null : priceOf(field, found.problem, found.path);
