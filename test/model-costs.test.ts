@@ -33,6 +33,9 @@ const SHAPES = {
   "latent attention, experts, dense layers first: DeepSeek-V3":
     "--arch deepseek2 --layers 4 --dense-lead 1 --width 896 --heads 16 --query-rank 192 --kv-rank 512 --rope-width 64 " +
     "--no-position-width 128 --value-width 128 --feed-forward 2304 --experts 16 --experts-used 8 --expert-feed-forward 256",
+  "layers for later tokens, small":
+    "--arch deepseek2 --layers 4 --dense-lead 1 --next-token-layers 1 --width 896 --heads 16 --query-rank 192 --kv-rank 512 --rope-width 64 " +
+    "--no-position-width 128 --value-width 128 --feed-forward 2304 --experts 16 --experts-used 8 --expert-feed-forward 256",
   "sliding window: Gemma 3":
     "--arch gemma3 --layers 6 --width 672 --heads 4 --kv-heads 2 --head-width 128 --feed-forward 2688 --window 128",
   "sliding window, experts: gpt-oss":
@@ -98,7 +101,9 @@ async function load(
     }),
   );
   const busy = layers.filter((count) => count > 0).length;
-  const cost = costModel(profile, context, slots, kv, undefined, { stages: busy > 1 ? "several" : "one", speculation: "off" });
+  // As the head is started: two stages overlap with fewer tokens at a time.
+  const microBatchTokens = busy > 1 ? 256 : 512;
+  const cost = costModel(profile, context, slots, kv, undefined, { microBatchTokens, speculation: "off" });
   return layers.map((count, index) => {
     const first = layers.slice(0, index).reduce((sum, before) => sum + before, 0);
     const own = profile.layers.slice(first, first + count);

@@ -12,8 +12,8 @@ import { computeBuffers, type BufferUse } from "./compute-buffers.ts";
 import { layerCosts, type LayerCost } from "./layer-costs.ts";
 import { neighboursOf, roundTripMs } from "./links.ts";
 
-/** Tokens of a prompt that are computed at once: what compute buffers are sized for. Fewer with several stages, so that they overlap. */
-const MICRO_BATCH_TOKENS = { one: 512, several: 256 } as const;
+/** Tokens of a prompt that are computed at once at most (llama.cpp's default): what compute buffers are sized for. */
+const MICRO_BATCH_TOKENS = 512;
 /** Of one engine process besides the model: code, heap, threads' stacks (measured: 25 to 45 MB). */
 export const PROCESS_BYTES: number = 48 * 1024 * 1024;
 /** What a stage costs per token besides reading its weights: graph set-up, sampling, wake-ups (the demo model on one slow core: 1 to 1.5 ms). */
@@ -35,7 +35,7 @@ function planCosts(model: ModelProfile, use: BufferUse, draftBytes: number): Pla
 
 /** All that a draft model takes beside the model: weights, the cache of every slot, buffers of the same process. Bytes. */
 function draftMemory(draft: ModelProfile, context: number, slots: number, kv: KvType): number {
-  const use = { context, slots, kv, microBatchTokens: MICRO_BATCH_TOKENS.one, contextTokensRead: 0, nextTokens: false };
+  const use = { context, slots, kv, microBatchTokens: MICRO_BATCH_TOKENS, contextTokensRead: 0, nextTokens: false };
   const layers = layerCosts(draft, use).reduce(
     (sum, layer) => sum + layer.weightBytes + layer.kvBytesPerToken * context * slots,
     0,
@@ -45,8 +45,8 @@ function draftMemory(draft: ModelProfile, context: number, slots: number, kv: Kv
 
 /** How the engine is going to run, as far as costs depend on it. */
 export interface EngineUse {
-  /** Whether several stages hold layers; the head then takes smaller micro-batches. Absent: the larger ones, whose buffers hold for both. */
-  readonly stages?: "one" | "several";
+  /** Tokens of a prompt computed at once. Absent: as many as by a single stage; several take fewer, for which these buffers hold as well. */
+  readonly microBatchTokens?: number;
   /** Absent: by what was said before, which guesses most tokens at a time. */
   readonly speculation?: SpeculationType;
 }
@@ -57,6 +57,8 @@ export interface CostModel {
   /** Each layer's figures, as a plan prints them. */
   readonly layers: readonly LayerCost[];
   readonly costs: PlanCosts;
+  /** How the engine is taken to run. */
+  readonly engine: EngineUse;
   readonly context: number;
   readonly slots: number;
   readonly kvBytesPerElement: number;
@@ -84,7 +86,7 @@ export function costModel(
   engine: EngineUse = {},
 ): CostModel {
   const draftBytes = draft === undefined ? 0 : draftMemory(draft, context, slots, kv);
-  const microBatchTokens = MICRO_BATCH_TOKENS[engine.stages ?? "one"];
+  const microBatchTokens = engine.microBatchTokens ?? MICRO_BATCH_TOKENS;
   const speculation = engine.speculation ?? "ngram";
   const costs = planCosts(model, { context, slots, kv, microBatchTokens, speculation }, draftBytes);
   const perElement = KV_BYTES_PER_ELEMENT[kv];
@@ -141,6 +143,7 @@ export function costModel(
     model,
     layers,
     costs,
+    engine,
     context,
     slots,
     kvBytesPerElement: perElement,

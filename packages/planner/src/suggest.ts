@@ -39,7 +39,7 @@ export function remedies(request: PlanRequest, cost: CostModel, nodes: readonly 
 
 function savedBy(request: PlanRequest, cost: CostModel, changed: { context?: number; kv?: KvType; slots?: number }): string {
   const { context, kv, slots } = { context: cost.context, kv: request.kv, slots: request.slots, ...changed };
-  const other = costModel(request.model, context, slots, kv, request.draft);
+  const other = costModel(request.model, context, slots, kv, request.draft, cost.engine);
   return gigabytes(wholeBytes(cost) - wholeBytes(other));
 }
 

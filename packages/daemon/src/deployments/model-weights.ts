@@ -113,6 +113,9 @@ export function stageWeights(
     weights: new Map([...table].map(([name, place]) => [name, place.bytes])),
     local: namesWhere((index) => held[index] === true),
     missing: namesWhere((index) => digests[index] === null),
-    layers: groups.flatMap((group) => (group === null ? [] : [namesOf(table, group)])),
+    // Layers for later tokens are loaded only by an engine that speculates with them.
+    layers: groups.flatMap((group) =>
+      group === null || table.has(`blk.${group}.nextn.eh_proj.weight`) ? [] : [namesOf(table, group)],
+    ),
   };
 }
