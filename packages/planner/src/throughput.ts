@@ -68,7 +68,8 @@ interface Fastest {
 /** The least slowest stage under one head, if it is less than that. */
 function fastestSlowest(field: Field, head: Member, belowMs: number): Fastest {
   const ends: Ends = new Map();
-  let provenMs = 0;
+  // Below 0 nothing was tried yet.
+  let provenMs = -1;
   const within = (stageMsMax: number): Balanced | null => {
     const problem = headProblem(field, head, { ...NO_WISHES, stageMsMax }, ends);
     const path = bestInOrder(problem, orderBySpeed(problem)) ?? reachGreedily(problem);
@@ -82,7 +83,7 @@ function fastestSlowest(field: Field, head: Member, belowMs: number): Fastest {
   const first = within(belowMs === Infinity ? Infinity : nextBelow(field, whole, belowMs));
   if (first === null) {
     const near = belowMs / (1 + NEAR_BEST);
-    if (provenMs > 0) return { balanced: null, provenMs: belowMs };
+    if (provenMs >= 0) return { balanced: null, provenMs: belowMs };
     const slightly = within(near);
     return { balanced: slightly, provenMs };
   }
@@ -104,7 +105,7 @@ function fastestSlowest(field: Field, head: Member, belowMs: number): Fastest {
     // With all times below refuted, the time itself is proven.
     if (provenMs >= next) return { balanced: best, provenMs: best.slowestMs };
     // Where that could not be told for some, up to where it can.
-    for (let step = 0; step < PROVING_HALVINGS; step++) within((provenMs + next) / 2);
+    for (let step = 0; step < PROVING_HALVINGS; step++) within((Math.max(0, provenMs) + next) / 2);
     return { balanced: best, provenMs };
   }
 }

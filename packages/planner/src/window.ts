@@ -8,7 +8,7 @@ export class Window {
   readonly fixedMs: number;
   readonly msPerByte: number;
   /** The least time, after `firstFor`. */
-  ms = Infinity;
+  ms: number = Infinity;
   readonly #group: Group;
   readonly #starts: Int32Array;
   readonly #times: Float64Array;
