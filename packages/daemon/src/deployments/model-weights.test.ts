@@ -5,7 +5,7 @@ import { readModelFile, type Catalog } from "@clusterd/catalog";
 import { asContentId } from "@clusterd/wire";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { BUNDLED_MODELS } from "../offline/bundled-models.ts";
-import { createModelWeights, groupsOf } from "./model-weights.ts";
+import { createModelWeights, groupsOf, stageWeights } from "./model-weights.ts";
 
 const { signal } = new AbortController();
 const file = await readModelFile(BUNDLED_MODELS[0]?.path ?? "", { signal });
@@ -41,4 +41,12 @@ test("one who gives up does not spoil it for the others, and a file that is gone
   expect(second.status).toBe("fulfilled");
   present = null;
   await expect(weights.open(ID, signal)).rejects.toMatchObject({ code: "model_broken" });
+});
+
+test("a layer for later tokens, which an engine leaves out unless it speculates with it, is not waited for", () => {
+  const place = { part: 0, position: 0, bytes: 1 };
+  const names = ["blk.0.attn_norm.weight", "blk.1.attn_norm.weight", "blk.1.nextn.eh_proj.weight"];
+  const books = stageWeights(new Map(names.map((name) => [name, place])), [0, 1], [null, null], [false, false]);
+  expect(books.layers).toEqual([["blk.0.attn_norm.weight"]]);
+  expect([...books.missing]).toEqual(names);
 });
