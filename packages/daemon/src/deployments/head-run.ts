@@ -86,7 +86,9 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
   const remote = stages.filter(({ stage }) => stage.node !== placement.head);
   try {
     const { onAstray } = config;
-    const copies = remote.length < 2 || onAstray === null ? null : stack.use(createCopyBoard({ onBroken: onAstray }));
+    // A model that predicts further tokens is asked for more while it still computes: what follows what cannot be told from the frames.
+    const passing = remote.length > 1 && placement.speculation.type !== "mtp";
+    const copies = passing && onAstray !== null ? stack.use(createCopyBoard({ onBroken: onAstray })) : null;
     // Settled, not raced: a worker that starts after another failed must be stopped as well.
     const settled = await Promise.allSettled(
       remote.map(({ stage }) => openStage({ ...config, signal }, stage, losses, copies, stack)),
