@@ -1,7 +1,7 @@
 import { BRIEF } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import { headProblem, type Ends, type HeadProblem, type Wishes } from "./head-problem.ts";
-import { distinct, rank } from "./heads.ts";
+import { rank } from "./heads.ts";
 import type { Priced } from "./layout.ts";
 import { priceOf, usageOf, type Path } from "./path.ts";
 import { solve } from "./solve.ts";
@@ -27,6 +27,7 @@ interface Candidate {
  */
 export function alternativesTo(
   field: Field,
+  heads: readonly Member[],
   best: Priced,
   wishes: Wishes,
   count: number,
@@ -60,8 +61,8 @@ export function alternativesTo(
     open.push({ part, problem, path, key: keyOf(field, priced) });
     offer(priced);
   };
-  const heads = rank(field, distinct(field, field.heads), wishes, ends, threshold(), BRIEF, false);
-  for (const { head } of heads.slice(0, BRIEF.heads)) look({ head, wishes });
+  const ranked = rank(field, heads, wishes, ends, threshold(), BRIEF, false);
+  for (const { head } of ranked.slice(0, BRIEF.heads)) look({ head, wishes });
   for (;;) {
     open.sort((a, b) => a.path.ms - b.path.ms || (a.key < b.key ? -1 : 1));
     const next = open.shift();

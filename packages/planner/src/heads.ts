@@ -1,4 +1,4 @@
-import type { Effort } from "./effort.ts";
+import { BRIEF, LIKELY_HEADS_MAX, type Effort } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import { headProblem, relaxedHeads, startsOf, type Ends, type HeadProblem, type Wishes } from "./head-problem.ts";
 import { bestInOrder, orderBySpeed } from "./in-order.ts";
@@ -22,7 +22,7 @@ export interface OverHeads {
 }
 
 /** Of heads that nothing tells apart, the first by name. */
-export function distinct(field: Field, heads: readonly Member[]): readonly Member[] {
+function distinct(field: Field, heads: readonly Member[]): readonly Member[] {
   const kinds = new Set<number>();
   return heads.filter((head) => {
     if (head.pin !== null || !field.usuallyLinked(head)) return true;
@@ -30,6 +30,15 @@ export function distinct(field: Field, heads: readonly Member[]): readonly Membe
     kinds.add(head.kind);
     return !known;
   });
+}
+
+/** Heads worth looking under for what is told beside a placement: all, or in a large inventory those that may be fastest. */
+export function likelyHeads(field: Field, wishes: Wishes): readonly Member[] {
+  const heads = distinct(field, field.heads);
+  if (heads.length <= LIKELY_HEADS_MAX) return field.heads.length <= LIKELY_HEADS_MAX ? field.heads : heads;
+  return rank(field, heads, wishes, new Map(), Infinity, BRIEF, false)
+    .slice(0, LIKELY_HEADS_MAX)
+    .map(({ head }) => head);
 }
 
 /** The fastest placement under any of these heads. */

@@ -1,9 +1,9 @@
 import { NO_WISHES, type Wishes } from "./head-problem.ts";
 import { THOROUGH } from "./effort.ts";
-import type { Field } from "./field.ts";
+import type { Field, Member } from "./field.ts";
 import { alternativesTo } from "./alternatives.ts";
 import { mostEven } from "./headroom.ts";
-import { bestOverHeads, type Found } from "./heads.ts";
+import { bestOverHeads, likelyHeads, type Found } from "./heads.ts";
 import { price, type Priced } from "./layout.ts";
 import { NEAR_BEST, nothingFound, type Search } from "./search.ts";
 import { ifUsed } from "./unused.ts";
@@ -11,16 +11,17 @@ import { ifUsed } from "./unused.ts";
 /** The fastest placement for one stream; never split where one machine holds all. */
 export function planLatency(field: Field, top: number): Search {
   const alone = field.pinned ? null : fastestAlone(field);
-  if (alone !== null) return withOthers(field, alone.best, top, { ...alone, notes: [] });
+  if (alone !== null) return withOthers(field, likelyHeads(field, NO_WISHES), alone.best, top, { ...alone, notes: [] });
   const { found, boundMs, complete } = bestOverHeads(field, field.heads, NO_WISHES, Infinity, THOROUGH);
   if (found === null) return nothingFound(field.effort.explored);
   const proven = boundMs * (1 + NEAR_BEST);
   // Where the proof was given up, only what is within 2 % of what is proven is equally good.
   const near = complete || found.path.ms <= proven;
   const belowMs = near ? proven : found.path.ms;
-  const best = mostEven(field, { heads: field.heads, wishes: NO_WISHES, belowMs, fewestStages: true }, found);
+  const heads = likelyHeads(field, NO_WISHES);
+  const best = mostEven(field, { heads, wishes: NO_WISHES, belowMs, fewestStages: true }, found);
   if (best === null) return nothingFound(field.effort.explored);
-  return withOthers(field, best, top, {
+  return withOthers(field, heads, best, top, {
     optimal: near,
     method: methodOf(field, found, boundMs, complete),
     lowerBoundMs: boundMs,
@@ -74,13 +75,14 @@ function fastestAlone(field: Field): Alone | null {
 /** The search's result with its alternatives and what the unused machines would have done. */
 export function withOthers(
   field: Field,
+  heads: readonly Member[],
   best: Priced,
   top: number,
   rest: Pick<Search, "optimal" | "method" | "lowerBoundMs" | "notes">,
   wishes: Wishes = NO_WISHES,
 ): Search {
-  const { unused, placements } = ifUsed(field, best, wishes);
-  const alternatives = alternativesTo(field, best, wishes, Math.max(1, top), placements);
+  const { unused, placements } = ifUsed(field, heads, best, wishes);
+  const alternatives = alternativesTo(field, heads, best, wishes, Math.max(1, top), placements);
   return {
     ...rest,
     best,

@@ -1,6 +1,6 @@
 import type { Field, Member } from "./field.ts";
 import { headProblem, NO_WISHES, type Ends, type HeadProblem } from "./head-problem.ts";
-import type { Found } from "./heads.ts";
+import { likelyHeads, type Found } from "./heads.ts";
 import { mostEven } from "./headroom.ts";
 import { bestInOrder, orderBySpeed } from "./in-order.ts";
 import { withOthers } from "./latency.ts";
@@ -13,7 +13,7 @@ const HALVINGS = 12;
 /** Halvings of what is not proven. */
 const PROVING_HALVINGS = 4;
 /** Heads looked at at most, the fastest first. */
-const HEADS_MAX = 256;
+const HEADS_MAX = 32;
 
 /** A placement whose slowest stage is known. */
 interface Balanced extends Found {
@@ -37,12 +37,14 @@ export function planThroughput(field: Field, top: number): Search {
   const sure = lowerBoundMs >= best.slowestMs;
   const optimal = best.slowestMs <= lowerBoundMs * (1 + NEAR_BEST);
   const wishes = { ...NO_WISHES, stageMsMax: Math.max(best.slowestMs, lowerBoundMs * (1 + NEAR_BEST)) };
-  const even = mostEven(field, { heads: field.heads, wishes, belowMs: Infinity, fewestStages: false }, best);
+  const likely = likelyHeads(field, wishes);
+  const even = mostEven(field, { heads: likely, wishes, belowMs: Infinity, fewestStages: false }, best);
   if (even === null) return nothingFound(field.effort.explored);
   const method =
     "bisection over the slowest stage's time, each value by the furthest layer that every set of machines reaches; the bound is of that stage's time";
   return withOthers(
     field,
+    likely,
     even,
     top,
     {

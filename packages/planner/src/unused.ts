@@ -1,4 +1,4 @@
-import { BRIEF } from "./effort.ts";
+import { BRIEF, CURSORY } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import type { Wishes } from "./head-problem.ts";
 import { bestOverHeads } from "./heads.ts";
@@ -7,7 +7,7 @@ import { priceOf } from "./path.ts";
 import { NEAR_BEST, type Unused } from "./search.ts";
 
 /** In larger inventories, unused machines whose part is looked into: those with the most bandwidth. */
-const LOOKED_AT_MAX = 32;
+const LOOKED_AT_MAX = 8;
 /** Inventories in which all are. */
 const ALL_LOOKED_AT_MAX = 16;
 
@@ -18,7 +18,7 @@ export interface UnusedSearch {
 }
 
 /** Of every machine without a part, what the best placement with it would cost. */
-export function ifUsed(field: Field, best: Priced, wishes: Wishes): UnusedSearch {
+export function ifUsed(field: Field, heads: readonly Member[], best: Priced, wishes: Wishes): UnusedSearch {
   const used = new Set([best.layout.head.name, ...best.stages.map((stage) => stage.node)]);
   const idle = field.members.filter(({ node }) => !used.has(node.name));
   const looked =
@@ -42,7 +42,7 @@ export function ifUsed(field: Field, best: Priced, wishes: Wishes): UnusedSearch
     const key = field.usuallyLinked(member) ? `${member.kind} ${member.node.canHead}` : member.node.name;
     let ms = alike.get(key);
     if (ms === undefined) {
-      const priced = fastestWith(field, member, wishes);
+      const priced = fastestWith(field, heads, member, wishes);
       if (priced !== null) placements.push(priced);
       ms = priced?.msPerToken ?? null;
       alike.set(key, ms);
@@ -53,15 +53,17 @@ export function ifUsed(field: Field, best: Priced, wishes: Wishes): UnusedSearch
 }
 
 /** The fastest placement in which a machine holds at least one layer: beside a head, or as the head. */
-function fastestWith(field: Field, member: Member, wishes: Wishes): Priced | null {
-  const others = field.heads.filter((head) => head !== member);
+function fastestWith(field: Field, heads: readonly Member[], member: Member, wishes: Wishes): Priced | null {
+  const effort = field.members.length <= ALL_LOOKED_AT_MAX ? BRIEF : CURSORY;
+  const others = heads.filter((head) => head !== member);
   const beside =
     others.length === 0
       ? null
-      : bestOverHeads(field, others, { ...wishes, least: new Map(wishes.least).set(member.node.name, 1) }, Infinity, BRIEF).found;
+      : bestOverHeads(field, others, { ...wishes, least: new Map(wishes.least).set(member.node.name, 1) }, Infinity, effort)
+          .found;
   const below = beside?.path.ms ?? Infinity;
   const heading = field.heads.includes(member)
-    ? bestOverHeads(field, [member], { ...wishes, headHolds: "some" }, below, BRIEF).found
+    ? bestOverHeads(field, [member], { ...wishes, headHolds: "some" }, below, effort).found
     : null;
   const found = heading ?? beside;
   return found === null ? null : priceOf(field, found.problem, found.path);
