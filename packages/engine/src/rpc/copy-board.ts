@@ -110,6 +110,11 @@ export function createCopyBoard({ onBroken }: CopyBoardOptions = {}): CopyBoard 
     if (broken === null && open.some(({ looks }) => looks > LOOKS_MAX)) breakAll("never used what it had asked for");
   }
 
+  function stopLooking(): void {
+    if (timer !== null) clearInterval(timer);
+    timer = null;
+  }
+
   function promise(fetch: Fetch, send: (bytes: Buffer) => void): PromisedCopy | null {
     const place = lessons.placeOf(fetch);
     if (place === null || honest) return null;
@@ -188,6 +193,7 @@ export function createCopyBoard({ onBroken }: CopyBoardOptions = {}): CopyBoard 
       changed: () => breakAll("changed what it was to pass on"),
       ended() {
         if (!connections.delete(self)) return;
+        if (connections.size === 0) stopLooking();
         fetching -= unanswered;
         const cut = open.filter((one) => one.from === stage || one.to === stage);
         if (cut.length === 0 || broken !== null) return;
@@ -203,8 +209,6 @@ export function createCopyBoard({ onBroken }: CopyBoardOptions = {}): CopyBoard 
     get promised() {
       return promised;
     },
-    [Symbol.dispose]() {
-      if (timer !== null) clearInterval(timer);
-    },
+    [Symbol.dispose]: stopLooking,
   };
 }

@@ -98,6 +98,7 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
   let [done, passed, refused, heldBytesMax] = [0, 0, 0, 0];
   /** The latest placeholder, set where it belongs. */
   let given: Buffer = Buffer.alloc(0);
+  let boards = new DisposableStack();
 
   function mutate(frame: Buffer): Buffer {
     const bytes = Buffer.from(frame);
@@ -134,7 +135,8 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
         onHeard: () => undefined,
       });
     }
-    const { stages } = stageRow(3);
+    const { board, stages } = stageRow(3);
+    boards.use(board);
     runBatches(stages, 3);
     const [first, second] = stages as [RowStage, RowStage];
     void first.relay.fromLocal(Buffer.concat([setInput(0, Buffer.alloc(ROW_BYTES)), recompute(), askResult(0)]));
@@ -159,6 +161,8 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
 
   while (done < frames) {
     given = Buffer.alloc(0);
+    boards.dispose();
+    boards = new DisposableStack();
     const { end, sent } = begin();
     const isHead = "ping" in end;
     try {
@@ -188,5 +192,6 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
     }
     end.ended();
   }
+  boards.dispose();
   return { frames: done, passed, refused, unexpected, heldBytesMax };
 }
