@@ -9,12 +9,12 @@ export interface Effort {
 }
 
 /** For the placement itself. */
-export const THOROUGH: Effort = { steps: 60, labels: 6_000, heads: 64 };
+export const THOROUGH: Effort = { steps: 40, labels: 4_000, heads: 64 };
 /** For what is told beside it, and for what is more even. */
-export const BRIEF: Effort = { steps: 10, labels: 400, heads: 4 };
+export const BRIEF: Effort = { steps: 8, labels: 300, heads: 4 };
 /** For what is told beside it in large inventories: the best that is found soon, which may be a little slower than the best there is. */
 export const CURSORY: Effort = { steps: 6, labels: 100, heads: 1 };
 /** Heads that what is told beside a placement is looked for under: those that may be fastest. */
 export const LIKELY_HEADS_MAX = 24;
 /** Partial placements that one plan looks at altogether; then it says how far from proven it is. */
-export const LABELS_MAX = 30_000;
+export const LABELS_MAX = 16_000;

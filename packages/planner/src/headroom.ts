@@ -6,7 +6,7 @@ import type { Priced } from "./layout.ts";
 import { priceOf } from "./path.ts";
 
 /** To which share of a budget the most even headroom is found by halving; from there on by what is found. */
-const PRECISION = 0.004;
+const PRECISION = 0.01;
 /** Added to a headroom to ask for more. */
 const MORE = 1e-9;
 /** Steps after halving at most. */

@@ -117,29 +117,32 @@ interface Arcs {
   readonly groups: Int32Array;
   readonly ends: Int32Array;
   readonly ms: Float64Array;
-  /** Time with all that comes after at least; grows, so that the first too long one ends the matter. */
+  /** Time with all that comes after at least. */
   readonly boundMs: Float64Array;
 }
 
 function arcsFrom({ problem, prices, stagePrice, givenBack, before, after }: Relaxation, first: number, limit: number): Arcs {
-  const { groups, read } = problem;
-  const so = (before[first] ?? Infinity) - givenBack;
-  const found: { group: number; end: number; ms: number; boundMs: number }[] = [];
+  const { groups, read, layerCount } = problem;
+  const room = limit - (before[first] ?? Infinity) + givenBack;
+  const found: number[] = [];
+  const bounds: number[] = [];
   for (const [index, { ends, lengthMin, fixedMs, msPerByte }] of groups.entries()) {
     const last = ends[first] ?? 0;
     const base = fixedMs + (prices[index] ?? 0) + stagePrice - (read[first] ?? 0) * msPerByte;
     for (let end = first + lengthMin; end <= last; end++) {
-      const ms = base + (read[end] ?? 0) * msPerByte;
-      const boundMs = ms + (after[end] ?? Infinity);
-      if (so + boundMs < limit) found.push({ group: index, end, ms, boundMs });
+      const boundMs = base + (read[end] ?? 0) * msPerByte + (after[end] ?? Infinity);
+      if (boundMs >= room) continue;
+      found.push(index * (layerCount + 1) + end);
+      bounds.push(boundMs);
     }
   }
-  found.sort((a, b) => a.boundMs - b.boundMs);
+  const ends = Int32Array.from(found, (arc) => arc % (layerCount + 1));
+  const boundMs = Float64Array.from(bounds);
   return {
-    groups: Int32Array.from(found, ({ group }) => group),
-    ends: Int32Array.from(found, ({ end }) => end),
-    ms: Float64Array.from(found, ({ ms }) => ms),
-    boundMs: Float64Array.from(found, ({ boundMs }) => boundMs),
+    groups: Int32Array.from(found, (arc) => Math.floor(arc / (layerCount + 1))),
+    ends,
+    ms: boundMs.map((ms, arc) => ms - (after[ends[arc] ?? 0] ?? 0)),
+    boundMs,
   };
 }
 
@@ -195,7 +198,8 @@ function walkLabels(
       const cost = costs[label] ?? 0;
       if (keys.countShift >= 0 && key >> keys.countShift >= problem.remoteMax) continue;
       const room = limit + givenBack - cost;
-      for (let arc = 0; arc < arcCount && (arcs.boundMs[arc] ?? 0) < room; arc++) {
+      for (let arc = 0; arc < arcCount; arc++) {
+        if ((arcs.boundMs[arc] ?? 0) >= room) continue;
         const group = arcs.groups[arc] ?? 0;
         let next = key;
         const shift = keys.shift[group] ?? -1;

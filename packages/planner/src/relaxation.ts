@@ -1,12 +1,15 @@
 import type { Field } from "./field.ts";
 import type { HeadProblem } from "./head-problem.ts";
 import { usageOf, type Path } from "./path.ts";
+import { backward, forward, layOut, type Walk } from "./walks.ts";
 
 /** Steps that may pass without a better bound before they are made half as long, and the shortest that is tried. */
 const PATIENCE = 5;
 const STEP_MIN = 0.05;
 /** Share of the way so far that a step keeps to, against going to and fro (Camerini, Fratta and Maffioli). */
 const KEPT = 0.8;
+/** From this share of the goal on, prices found for another problem are gone on with. */
+const KNOWN_IS_GOOD = 0.93;
 /** Length of the first step, as a share of the way to the goal. */
 const STEP_FIRST = 0.7;
 
@@ -36,136 +39,6 @@ export function backFrom(price: number, group: { readonly least: number; readonl
 
 function givenBack(problem: HeadProblem, prices: Float64Array, stagePrice: number): number {
   return problem.groups.reduce((sum, group, index) => sum + backFrom(prices[index] ?? 0, group), stagePrice * problem.remoteMax);
-}
-
-interface Walk {
-  readonly before: Float64Array;
-  readonly via: Int32Array;
-  readonly from: Int32Array;
-}
-
-/** A problem's groups laid out for the walks, with room for their queues. */
-interface Layout {
-  readonly problem: HeadProblem;
-  readonly ends: Int32Array;
-  readonly lengthMin: Int32Array;
-  readonly msPerByte: Float64Array;
-  /** Cost of a stage besides reading, prices included. */
-  readonly fixed: Float64Array;
-  readonly queue: Int32Array;
-  readonly times: Float64Array;
-  readonly fronts: Int32Array;
-  readonly backs: Int32Array;
-}
-
-function layOut(problem: HeadProblem): Layout {
-  const { groups, layerCount } = problem;
-  const width = layerCount + 1;
-  const ends = new Int32Array(groups.length * width);
-  groups.forEach((group, index) => ends.set(group.ends, index * width));
-  return {
-    problem,
-    ends,
-    lengthMin: Int32Array.from(groups, (group) => group.lengthMin),
-    msPerByte: Float64Array.from(groups, (group) => group.msPerByte),
-    fixed: new Float64Array(groups.length),
-    queue: new Int32Array(groups.length * width),
-    times: new Float64Array(groups.length * width),
-    fronts: new Int32Array(groups.length),
-    backs: new Int32Array(groups.length),
-  };
-}
-
-function setPrices({ problem, fixed, fronts, backs }: Layout, prices: Float64Array, stagePrice: number): void {
-  for (let index = 0; index < fixed.length; index++)
-    fixed[index] = (problem.groups[index]?.fixedMs ?? 0) + (prices[index] ?? 0) + stagePrice;
-  fronts.fill(0);
-  backs.fill(0);
-}
-
-/** Shortest paths from the start: of the first layers from which a group reaches an end, a queue keeps the one with the least time (see `Window`). */
-function forward(layout: Layout, prices: Float64Array, stagePrice: number): Walk {
-  const { problem, ends, lengthMin, msPerByte, fixed, queue, times, fronts, backs } = layout;
-  setPrices(layout, prices, stagePrice);
-  const { layerCount, read } = problem;
-  const width = layerCount + 1;
-  const count = fixed.length;
-  const before = Float64Array.from(problem.startMs);
-  const via = new Int32Array(width).fill(-1);
-  const from = new Int32Array(width);
-  for (let end = 0; end <= layerCount; end++) {
-    let best = before[end] ?? Infinity;
-    const bytes = read[end] ?? 0;
-    for (let index = 0; index < count; index++) {
-      const at = index * width;
-      let front = fronts[index] as number;
-      const back = backs[index] as number;
-      while (front < back && (ends[at + (queue[at + front] as number)] as number) < end) front++;
-      fronts[index] = front;
-      if (front === back) continue;
-      const first = queue[at + front] as number;
-      if (end - first < (lengthMin[index] as number)) continue;
-      const ms = (times[at + front] as number) + (fixed[index] as number) + bytes * (msPerByte[index] as number);
-      if (ms >= best) continue;
-      best = ms;
-      via[end] = index;
-      from[end] = first;
-    }
-    before[end] = best;
-    if (best === Infinity) continue;
-    for (let index = 0; index < count; index++) {
-      const at = index * width;
-      if ((ends[at + end] as number) < end + (lengthMin[index] as number)) continue;
-      const ms = best - bytes * (msPerByte[index] as number);
-      const front = fronts[index] as number;
-      let back = backs[index] as number;
-      while (front < back && (times[at + back - 1] as number) >= ms) back--;
-      queue[at + back] = end;
-      times[at + back] = ms;
-      backs[index] = back + 1;
-    }
-  }
-  return { before, via, from };
-}
-
-/** Shortest paths to the end, in the same way from behind. */
-function backward(layout: Layout, prices: Float64Array, stagePrice: number): Float64Array {
-  const { problem, ends, lengthMin, msPerByte, fixed, queue, times, fronts, backs } = layout;
-  setPrices(layout, prices, stagePrice);
-  const { layerCount, read } = problem;
-  const width = layerCount + 1;
-  const after = new Float64Array(width).fill(Infinity);
-  after[layerCount] = 0;
-  for (let first = layerCount - 1; first >= 0; first--) {
-    let best = Infinity;
-    const next = first + 1;
-    const afterNext = after[next] as number;
-    for (let index = 0; index < fixed.length; index++) {
-      const at = index * width;
-      const rate = msPerByte[index] as number;
-      const price = (fixed[index] as number) - (read[first] as number) * rate;
-      const last = ends[at + first] as number;
-      if ((lengthMin[index] as number) > 1) {
-        if (last >= first + (lengthMin[index] as number))
-          best = Math.min(best, price + (read[last] as number) * rate + (after[last] as number));
-        continue;
-      }
-      let front = fronts[index] as number;
-      let back = backs[index] as number;
-      if (afterNext !== Infinity) {
-        const ms = afterNext + (read[next] as number) * rate;
-        while (back > front && (times[at + back - 1] as number) >= ms) back--;
-        queue[at + back] = next;
-        times[at + back++] = ms;
-      }
-      while (back > front && (queue[at + front] as number) > last) front++;
-      fronts[index] = front;
-      backs[index] = back;
-      if (back > front) best = Math.min(best, price + (times[at + front] as number));
-    }
-    after[first] = best;
-  }
-  return after;
 }
 
 function stagesOf(problem: HeadProblem, { via, from }: Walk): { readonly headEnd: number; readonly stages: Path["stages"] } {
@@ -220,17 +93,19 @@ export function relax(field: Field, problem: HeadProblem, goalMs: number, stepsM
   const nameOf = (index: number): string => groups[index]?.members[0]?.node.name ?? "";
   let goal = goalMs;
   const layout = layOut(problem);
-  const boundAt = (at: Float64Array, stages: number): number =>
-    (forward(layout, at, stages).before[problem.layerCount] ?? Infinity) - givenBack(problem, at, stages);
-  let stagePrice = Math.max(0, field.prices.get("") ?? 0);
   let prices: Float64Array = likelyPrices(problem);
+  let stagePrice = 0;
   if (field.prices.size > 0) {
-    const known = Float64Array.from(groups, ({ least }, index) => {
+    const known = prices.map((_, index) => {
       const price = field.prices.get(nameOf(index)) ?? 0;
-      return least > 0 ? price : Math.max(0, price);
+      return (groups[index]?.least ?? 0) > 0 ? price : Math.max(0, price);
     });
-    if (boundAt(known, stagePrice) >= boundAt(prices, 0)) prices = known;
-    else stagePrice = 0;
+    const knownStage = Math.max(0, field.prices.get("") ?? 0);
+    const boundAt = (at: Float64Array, stages: number): number =>
+      (forward(layout, at, stages).before[problem.layerCount] ?? Infinity) - givenBack(problem, at, stages);
+    const knownMs = boundAt(known, knownStage);
+    // Prices that were good for another problem may be bad for this one.
+    if (knownMs >= goal * KNOWN_IS_GOOD || knownMs >= boundAt(prices, 0)) [prices, stagePrice] = [known, knownStage];
   }
   let best: Pick<Relaxation, "prices" | "stagePrice" | "boundMs" | "before"> = {
     prices,
