@@ -1,5 +1,6 @@
 import {
   KV_BYTES_PER_ELEMENT,
+  MICRO_BATCH_TOKENS,
   type KvType,
   type LinkTable,
   type ModelProfile,
@@ -12,8 +13,6 @@ import { computeBuffers, type BufferUse } from "./compute-buffers.ts";
 import { layerCosts, type LayerCost } from "./layer-costs.ts";
 import { neighboursOf, roundTripMs } from "./links.ts";
 
-/** Tokens of a prompt that are computed at once at most (llama.cpp's default): what compute buffers are sized for. */
-const MICRO_BATCH_TOKENS = 512;
 /** Of one engine process besides the model: code, heap, threads' stacks (measured: 25 to 45 MB). */
 export const PROCESS_BYTES: number = 48 * 1024 * 1024;
 /** What a stage costs per token besides reading its weights: graph set-up, sampling, wake-ups (the demo model on one slow core: 1 to 1.5 ms). */

@@ -1,4 +1,12 @@
-import type { BandwidthSource, Bottleneck, LayerProfile, Placement, PlannerNode, PlanStage } from "@clusterd/wire";
+import {
+  promptBatchTokens,
+  type BandwidthSource,
+  type Bottleneck,
+  type LayerProfile,
+  type Placement,
+  type PlannerNode,
+  type PlanStage,
+} from "@clusterd/wire";
 
 /** Prompt for which a time to first token is predicted, unless another is asked for. Tokens. */
 export const PROMPT_TOKENS_DEFAULT = 512;
@@ -11,9 +19,6 @@ const OFF_BY: Readonly<Record<BandwidthSource, number>> = { table: 0.15, flag: 0
 /** The same of a hop, whose round trips vary with what else the network carries, and of a stage's constant overhead. */
 const HOP_OFF_BY = 0.25;
 const OVERHEAD_OFF_BY = 0.5;
-/** Micro-batches of a prompt, as the head is started: smaller with several stages, so that they overlap (docs/bench/prefill.md). */
-const MICRO_BATCH_TOKENS = 512;
-const MICRO_BATCH_TOKENS_PIPELINED = 256;
 
 /** What a placement's figures rest on. */
 export interface Predicted {
@@ -60,8 +65,8 @@ function layerFlops(layer: LayerProfile): number {
 
 /**
  * Milliseconds from a prompt's arrival to the first token, cache empty; null where some stage's arithmetic is not known. A micro-batch takes
- * a stage the longer of its arithmetic and of reading its weights once; of several stages the last works on one micro-batch while the
- * others work on the next, which is as far as llama.cpp overlaps them (docs/bench/prefill.md).
+ * a stage the longer of its arithmetic and of reading its weights once. Micro-batches follow each other through the stages as on a belt: the
+ * first passes them all, then the slowest stage sets the pace (docs/bench/prefill.md).
  */
 export function predictFirstToken(
   placed: Predicted,
@@ -70,7 +75,7 @@ export function predictFirstToken(
   hop: (stage: PlanStage, tokens: number) => number,
   promptTokens: number,
 ): number | null {
-  const perBatch = placed.stages.length > 1 ? MICRO_BATCH_TOKENS_PIPELINED : MICRO_BATCH_TOKENS;
+  const perBatch = promptBatchTokens(placed.stages.length);
   const stageMs = (stage: PlanStage, tokens: number): number | null => {
     const node = nodes.get(stage.node);
     if (node?.flopsPerSecond === undefined) return null;
@@ -81,23 +86,12 @@ export function predictFirstToken(
     const workMs = 1000 * Math.max(flops / node.flopsPerSecond, read / node.bandwidthBytesPerSecond);
     return workMs + placed.stageOverheadMs + hop(stage, tokens);
   };
-  let total = placed.headMs;
-  const full = Math.floor(promptTokens / perBatch);
-  const rest = promptTokens - full * perBatch;
-  let lastMs = 0;
-  for (const [tokens, count] of [
-    [perBatch, full],
-    [rest, rest > 0 ? 1 : 0],
-  ] as const) {
-    if (count === 0) continue;
-    const times = placed.stages.map((stage) => stageMs(stage, tokens));
-    if (times.includes(null)) return null;
-    const last = times.at(-1) ?? 0;
-    const before = times.slice(0, -1).reduce((sum: number, ms) => sum + (ms ?? 0), 0);
-    total += count * (before === 0 ? last : Math.max(before, last));
-    lastMs = before === 0 ? 0 : Math.min(before, last);
-  }
-  return total + lastMs;
+  const tokens = Math.max(1, Math.min(promptTokens, perBatch));
+  const times = placed.stages.map((stage) => stageMs(stage, tokens));
+  if (times.some((ms) => ms === null)) return null;
+  const known = times.map((ms) => ms ?? 0);
+  const batches = Math.max(1, promptTokens / tokens);
+  return placed.headMs + known.reduce((sum, ms) => sum + ms, 0) + (batches - 1) * Math.max(...known);
 }
 
 /** Where most of a token's time goes. */

@@ -20,6 +20,7 @@ export type {
   Refusal,
 } from "./plan.ts";
 export { OBJECTIVES } from "./plan.ts";
+export { MICRO_BATCH_TOKENS, promptBatchTokens } from "./prompt-batch.ts";
 export type {
   PlannedDraft,
   PlannedSpeculation,

@@ -1,3 +1,4 @@
+import { MICRO_BATCH_TOKENS, promptBatchTokens } from "@clusterd/wire";
 import { assertHeadSpec, devicesOf, type HeadSpec } from "./head-spec.ts";
 import { speculationArguments } from "./speculation-arguments.ts";
 
@@ -31,20 +32,9 @@ export function headArguments(spec: HeadSpec): readonly string[] {
   );
 }
 
-/**
- * Tokens of a prompt that stages take at a time, by the number of stages: fewer than llama.cpp's 512 keep all of them at work at once. With n
- * batches k stages do n ÷ (n + k − 1) of what they could; a batch so small that its weights are read more often costs more than that
- * (docs/bench/prefill.md).
- */
-function batchTokens(stages: number): number | null {
-  if (stages < 2) return null;
-  if (stages === 2) return 256;
-  return stages <= 4 ? 128 : 64;
-}
-
 function microBatch({ head, workers }: HeadSpec["layers"]): readonly string[] {
-  const tokens = batchTokens(workers.length + (head > 0 ? 1 : 0));
-  return tokens === null ? [] : ["-ub", String(tokens)];
+  const tokens = promptBatchTokens(workers.length + (head > 0 ? 1 : 0));
+  return tokens === MICRO_BATCH_TOKENS ? [] : ["-ub", String(tokens)];
 }
 
 /** Flags, each with its value. */
