@@ -1,4 +1,4 @@
-import { BRIEF } from "./effort.ts";
+import { besideEffort } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import { headProblem, type Ends, type HeadProblem, type Wishes } from "./head-problem.ts";
 import { rank } from "./heads.ts";
@@ -33,6 +33,7 @@ export function alternativesTo(
   count: number,
   known: readonly Priced[],
 ): readonly Priced[] {
+  const effort = besideEffort(field.members.length);
   const ends: Ends = new Map();
   const pool: Candidate[] = [];
   const bestKey = keyOf(field, best);
@@ -54,15 +55,15 @@ export function alternativesTo(
     if (--searches < 0) return;
     const problem = headProblem(field, part.head, part.wishes, ends);
     // As fast as the slowest kept is no better, but the best itself must be found to divide its part.
-    const { path } = solve(field, problem, threshold(), BRIEF);
+    const { path } = solve(field, problem, threshold(), effort);
     if (path === null) return;
     const priced = priceOf(field, problem, path);
     if (priced === null) return;
     open.push({ part, problem, path, key: keyOf(field, priced) });
     offer(priced);
   };
-  const ranked = rank(field, heads, wishes, ends, threshold(), BRIEF, false);
-  for (const { head } of ranked.slice(0, BRIEF.heads)) look({ head, wishes });
+  const ranked = rank(field, heads, wishes, ends, threshold(), effort, false);
+  for (const { head } of ranked.slice(0, effort.heads)) look({ head, wishes });
   for (;;) {
     open.sort((a, b) => a.path.ms - b.path.ms || (a.key < b.key ? -1 : 1));
     const next = open.shift();

@@ -1,4 +1,4 @@
-import { BRIEF } from "./effort.ts";
+import { besideEffort } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import type { Wishes } from "./head-problem.ts";
 import { bestOverHeads, type Found } from "./heads.ts";
@@ -29,8 +29,9 @@ export function mostEven(field: Field, even: Even, start: Found): Priced | null 
   const first = priceOf(field, start.problem, start.path);
   if (first === null) return null;
   let best = first;
+  const effort = besideEffort(field.members.length);
   const probe = (wishes: Partial<Wishes>, anyWill: boolean): Priced | null => {
-    const { found } = bestOverHeads(field, even.heads, { ...even.wishes, ...wishes }, even.belowMs, BRIEF, anyWill);
+    const { found } = bestOverHeads(field, even.heads, { ...even.wishes, ...wishes }, even.belowMs, effort, anyWill);
     return found === null ? null : priceOf(field, found.problem, found.path);
   };
   /** Whether more headroom than that is possible; if so, `best` has it. */

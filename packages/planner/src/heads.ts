@@ -1,4 +1,4 @@
-import { BRIEF, LIKELY_HEADS_MAX, type Effort } from "./effort.ts";
+import { besideEffort, LIKELY_HEADS_MAX, type Effort } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import { headProblem, relaxedHeads, startsOf, type Ends, type HeadProblem, type Wishes } from "./head-problem.ts";
 import { bestInOrder, orderBySpeed } from "./in-order.ts";
@@ -36,7 +36,7 @@ function distinct(field: Field, heads: readonly Member[]): readonly Member[] {
 export function likelyHeads(field: Field, wishes: Wishes): readonly Member[] {
   const heads = distinct(field, field.heads);
   if (heads.length <= LIKELY_HEADS_MAX) return field.heads.length <= LIKELY_HEADS_MAX ? field.heads : heads;
-  return rank(field, heads, wishes, new Map(), Infinity, BRIEF, false)
+  return rank(field, heads, wishes, new Map(), Infinity, besideEffort(field.members.length), false)
     .slice(0, LIKELY_HEADS_MAX)
     .map(({ head }) => head);
 }

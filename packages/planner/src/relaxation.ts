@@ -5,13 +5,13 @@ import { backward, forward, layOut, type Walk } from "./walks.ts";
 
 /** Steps that may pass without a better bound before they are made half as long, and the shortest that is tried. */
 const PATIENCE = 5;
-const STEP_MIN = 0.05;
+const STEP_MIN = 0.02;
 /** Share of the way so far that a step keeps to, against going to and fro (Camerini, Fratta and Maffioli). */
 const KEPT = 0.8;
 /** From this share of the goal on, prices found for another problem are gone on with. */
 const KNOWN_IS_GOOD = 0.93;
 /** Length of the first step, as a share of the way to the goal. */
-const STEP_FIRST = 0.7;
+export const STEP_FIRST = 0.7;
 
 /**
  * The placement problem without "each machine at most once": whoever is used costs a price instead, which everyone's number of machines
@@ -88,7 +88,14 @@ export type Look = (path: { readonly headEnd: number; readonly stages: Path["sta
  * Prices under which the bound is high, by the subgradient method with Polyak's steps towards a goal, starting from the field's own. Ends
  * where the bound reaches the goal, after so many steps, or where they lead nowhere any more.
  */
-export function relax(field: Field, problem: HeadProblem, goalMs: number, stepsMax: number, look?: Look): Relaxation {
+export function relax(
+  field: Field,
+  problem: HeadProblem,
+  goalMs: number,
+  stepsMax: number,
+  look?: Look,
+  stepFirst: number = STEP_FIRST,
+): Relaxation {
   const { groups } = problem;
   const nameOf = (index: number): string => groups[index]?.members[0]?.node.name ?? "";
   let goal = goalMs;
@@ -113,7 +120,7 @@ export function relax(field: Field, problem: HeadProblem, goalMs: number, stepsM
     boundMs: -Infinity,
     before: new Float64Array(0),
   };
-  let length = STEP_FIRST;
+  let length = stepFirst;
   let sinceBetter = 0;
   const way = new Float64Array(groups.length);
   let stageWay = 0;

@@ -5,7 +5,8 @@ import { bestInOrder, orderBySpeed, orderLike } from "./in-order.ts";
 import { searchLabels, ROUNDING } from "./labels.ts";
 import { isPlacement, type Path } from "./path.ts";
 import { reachEnd, reachGreedily } from "./reach.ts";
-import { relax } from "./relaxation.ts";
+import { relax, STEP_FIRST, type Look } from "./relaxation.ts";
+import { NEAR_BEST } from "./search.ts";
 
 /** Every so many of them, the relaxation's path is made into a placement. */
 const REPAIR_EVERY = 6;
@@ -45,10 +46,16 @@ export function solve(field: Field, problem: HeadProblem, belowMs: number, effor
   }
   const repair = (stages: Path["stages"]): Path | null => bestInOrder(problem, orderLike(problem, stages, bySpeed));
   let step = 0;
-  const relaxation = relax(field, problem, limit() * (1 - ROUNDING), effort.steps, ({ stages }) => {
+  const look: Look = ({ stages }) => {
     if (step++ % REPAIR_EVERY === 0) offer(repair(stages));
     return enough() ? -Infinity : limit() * (1 - ROUNDING);
-  });
+  };
+  let relaxation = relax(field, problem, limit() * (1 - ROUNDING), effort.steps, look);
+  // Steps that led nowhere are begun anew, and shorter, where the bound is still far off.
+  for (let again = 1; again <= effort.restarts && !enough() && relaxation.boundMs < limit() * (1 - NEAR_BEST); again++) {
+    const next = relax(field, problem, limit() * (1 - ROUNDING), effort.steps, look, STEP_FIRST / 3 ** again);
+    if (next.boundMs > relaxation.boundMs) relaxation = next;
+  }
   if (enough()) return done(0, false);
   if (relaxation.boundMs >= limit() * (1 - ROUNDING)) return done(limit(), true);
   const search = searchLabels(field, relaxation, limit(), effort.labels, anyWill, repair);

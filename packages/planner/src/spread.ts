@@ -1,5 +1,5 @@
 import { REMOTE_STAGES_MAX } from "@clusterd/wire";
-import { BRIEF } from "./effort.ts";
+import { besideEffort } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import { headProblem, NO_WISHES, type Group, type HeadProblem } from "./head-problem.ts";
 import { bestOverHeads } from "./heads.ts";
@@ -110,7 +110,13 @@ function allTakePart(field: Field, problems: readonly HeadProblem[]): Search {
   for (const { head, groups } of problems) {
     if (head === null) continue;
     const least = new Map(groups.map(({ members }) => [members[0]?.node.name ?? "", members.length]));
-    const over = bestOverHeads(field, [head], { ...NO_WISHES, headHolds: "some", least }, best?.msPerToken ?? Infinity, BRIEF);
+    const over = bestOverHeads(
+      field,
+      [head],
+      { ...NO_WISHES, headHolds: "some", least },
+      best?.msPerToken ?? Infinity,
+      besideEffort(field.members.length),
+    );
     const priced = over.found === null ? null : priceOf(field, over.found.problem, over.found.path);
     if (priced !== null) best = priced;
     boundMs = Math.min(boundMs, over.boundMs);

@@ -1,4 +1,4 @@
-import { BRIEF, CURSORY } from "./effort.ts";
+import { besideEffort } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import type { Wishes } from "./head-problem.ts";
 import { bestOverHeads } from "./heads.ts";
@@ -54,7 +54,7 @@ export function ifUsed(field: Field, heads: readonly Member[], best: Priced, wis
 
 /** The fastest placement in which a machine holds at least one layer: beside a head, or as the head. */
 function fastestWith(field: Field, heads: readonly Member[], member: Member, wishes: Wishes): Priced | null {
-  const effort = field.members.length <= ALL_LOOKED_AT_MAX ? BRIEF : CURSORY;
+  const effort = besideEffort(field.members.length);
   const others = heads.filter((head) => head !== member);
   const beside =
     others.length === 0
