@@ -1,6 +1,13 @@
 import { parseArgs } from "node:util";
 import { plan } from "../../packages/planner/src/index.ts";
-import { asContentId, asModelId, type ModelProfile, type Objective, type PlannerNode, type PlanRequest } from "../../packages/wire/src/index.ts";
+import {
+  asContentId,
+  asModelId,
+  type ModelProfile,
+  type Objective,
+  type PlannerNode,
+  type PlanRequest,
+} from "../../packages/wire/src/index.ts";
 import { describeMachine, median } from "./machine.ts";
 
 /** How long planning takes, what it looks at, and how far from proven it is. Processor time: other programs may be running. */
