@@ -21,6 +21,18 @@ export interface RaisableMemory {
   readonly wiredLimitMb: number;
 }
 
+/** What decoding models of one kind has shown of a machine: some formats cost more arithmetic for each byte than others. */
+export interface DecodedBandwidth {
+  /** See `modelKind`. */
+  readonly kind: string;
+  readonly bytesPerSecond: number;
+}
+
+/** Models that decode alike: of one architecture, in one quantisation. */
+export function modelKind(model: { readonly architecture: string; readonly quantisation: string }): string {
+  return `${model.architecture} ${model.quantisation}`;
+}
+
 /** What a machine has and what of it the cluster may use. All sizes in bytes. */
 export interface DeviceInfo {
   /** `${process.platform}-${process.arch}` */
@@ -34,6 +46,8 @@ export interface DeviceInfo {
   readonly raisable?: RaisableMemory | null;
   readonly bandwidthBytesPerSecond: number;
   readonly bandwidthSource: BandwidthSource;
+  /** Of the kinds of models it has decoded, the latest first; absent: none. */
+  readonly decoded?: readonly DecodedBandwidth[] | null;
   /** Arithmetic on a prompt, floating-point operations per second; null or absent: not probed. */
   readonly flopsPerSecond?: number | null;
   readonly accelerators: readonly Accelerator[];

@@ -1,7 +1,8 @@
 // What nodes say to each other. Encoding details and validators stay inside.
 export type { NodeId, ModelId, ContentId, DeploymentId } from "./ids.ts";
 export { asNodeId, asModelId, asContentId, asDeploymentId, sameModel } from "./ids.ts";
-export type { Accelerator, BandwidthSource, DeviceInfo, RaisableMemory } from "./device-info.ts";
+export { modelKind } from "./device-info.ts";
+export type { Accelerator, BandwidthSource, DecodedBandwidth, DeviceInfo, RaisableMemory } from "./device-info.ts";
 export type { KvType, LayerProfile, ModelProfile } from "./model-profile.ts";
 export { KV_BYTES_PER_ELEMENT } from "./model-profile.ts";
 export type {
@@ -77,6 +78,7 @@ export {
   NAME_LENGTH_MAX,
   PENDING_MAX,
   ALTERNATIVES_MAX,
+  DECODED_KINDS_MAX,
   REMOTE_STAGES_MAX,
 } from "./limits.ts";
 export { decodeMessage, encodeMessage } from "./codec.ts";

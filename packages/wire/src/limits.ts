@@ -20,5 +20,7 @@ export const REMOTE_STAGES_MAX = 15;
 export const LAYERS_MAX = 1024;
 /** A node's or cluster's name. */
 export const NAME_LENGTH_MAX = 64;
+/** Kinds of models whose speed a node tells of. */
+export const DECODED_KINDS_MAX = 16;
 /** Placements that a plan tells of besides the best one. */
 export const ALTERNATIVES_MAX = 32;

@@ -7,6 +7,7 @@ import { share, speculationType } from "./parse-speculation.ts";
 import {
   CLUSTER_NODES_MAX,
   DEPLOYMENTS_PER_NODE_MAX,
+  DECODED_KINDS_MAX,
   LAYERS_MAX,
   MODELS_PER_NODE_MAX,
   NAME_LENGTH_MAX,
@@ -45,6 +46,9 @@ const device = record({
   raisable: nullable(record({ memoryBytes: memory, wiredLimitMb: count() })),
   bandwidthBytesPerSecond: clamped(BANDWIDTH_PLAUSIBLE),
   bandwidthSource: oneOf<BandwidthSource>("table", "probe", "decode", "flag"),
+  decoded: nullable(
+    list(record({ kind: text(MODEL_LENGTH_MAX), bytesPerSecond: clamped(BANDWIDTH_PLAUSIBLE) }), DECODED_KINDS_MAX),
+  ),
   flopsPerSecond: nullable(clamped(FLOPS_PLAUSIBLE)),
   accelerators: list(
     record({

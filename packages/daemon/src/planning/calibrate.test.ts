@@ -2,6 +2,7 @@ import { asDeploymentId, asNodeId, type AdvertDeployment, type DeviceInfo, type 
 import { describe, expect, test } from "vitest";
 import type { DaemonState, HeadedDeployment } from "../state/daemon-state.ts";
 import { calibratedDevice } from "./calibrate.ts";
+import { plannerNodes } from "./cluster-machines.ts";
 
 const SELF = asNodeId("self");
 const device = (bandwidthSource: DeviceInfo["bandwidthSource"], bandwidthBytesPerSecond = 10e9): DeviceInfo => ({
@@ -67,6 +68,24 @@ describe("decoding shows the bandwidth", () => {
     ["nothing was timed", device("probe"), [{ ...stage(11), timing: null }]],
   ])("but not where %s", (_, own, stages) => {
     expect(calibratedDevice(stateWith(own, stages), 1)).toBeNull();
+  });
+
+  test("of each kind of model by itself, the latest first; a plan takes the kind's own", () => {
+    const models = [{ contentId: "c", architecture: "qwen3moe", quantisation: "Q8_0" }];
+    const own = { ...device("decode", 10e9), decoded: [{ kind: "llama Q8_0", bytesPerSecond: 10e9 }] };
+    const state = stateWith(own, [stage(21)]);
+    const found = calibratedDevice({ ...state, own: { ...state.own, models } } as unknown as DaemonState, 1);
+    expect(found?.decoded).toEqual([
+      { kind: "qwen3moe Q8_0", bytesPerSecond: 5e9 },
+      { kind: "llama Q8_0", bytesPerSecond: 10e9 },
+    ]);
+    const bandwidthOf = (kind?: string): number | undefined => {
+      const machine = { id: SELF, device: found ?? own, links: [], canHead: true };
+      return plannerNodes([machine], new Map([[SELF, "self"]]), new Map(), kind)[0]?.bandwidthBytesPerSecond;
+    };
+    expect([bandwidthOf("qwen3moe Q8_0"), bandwidthOf("llama Q8_0"), bandwidthOf("gemma3 F16")]).toEqual([5e9, 10e9, 5e9]);
+    const settled = { ...state.own, device: found ?? own, models };
+    expect(calibratedDevice({ ...state, own: settled } as unknown as DaemonState, 1)).toBeNull();
   });
 
   test("with the part of the cache that a step reads", () => {

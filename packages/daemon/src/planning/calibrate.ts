@@ -1,4 +1,12 @@
-import type { DeploymentView, DeviceInfo, StageView } from "@clusterd/wire";
+import {
+  DECODED_KINDS_MAX,
+  modelKind,
+  type ContentId,
+  type DecodedBandwidth,
+  type DeploymentView,
+  type DeviceInfo,
+  type StageView,
+} from "@clusterd/wire";
 import type { DaemonState, HeadedDeployment } from "../state/daemon-state.ts";
 import { allDeployments } from "../state/view.ts";
 
@@ -18,6 +26,7 @@ interface Shown {
   readonly ms: number;
   /** Streams may have shared the steps: the memory is at least so fast. */
   readonly atLeast: boolean;
+  readonly contentId: ContentId;
 }
 
 /**
@@ -30,8 +39,11 @@ export function calibratedDevice(state: DaemonState, overheadMs: number): Device
   if (device.bandwidthSource === "flag") return null;
   const remote = allDeployments(state)
     .filter(({ view }) => view.state === "ready")
-    .flatMap(({ view }) =>
-      view.stages.filter((stage) => stage.node === state.self).flatMap((stage) => timed(stage, view, overheadMs)),
+    .flatMap(({ view, contentId }) =>
+      view.stages
+        .filter((stage) => stage.node === state.self)
+        .flatMap((stage) => timed(stage, view, overheadMs))
+        .map((found) => ({ ...found, contentId })),
     );
   const local = [...state.deployments.values()].flatMap((deployment) => whollyLocal(state, deployment, overheadMs));
   const [shown] = [...remote, ...local].toSorted((a, b) => b.ms - a.ms);
@@ -39,8 +51,24 @@ export function calibratedDevice(state: DaemonState, overheadMs: number): Device
   const bandwidth = Math.round(shown.bytes / (shown.ms / 1000));
   const known = device.bandwidthBytesPerSecond;
   if (shown.atLeast && bandwidth <= known) return null;
-  if (device.bandwidthSource === "decode" && Math.abs(bandwidth - known) <= CHANGE_MIN * known) return null;
-  return { ...device, bandwidthBytesPerSecond: bandwidth, bandwidthSource: "decode" };
+  const kind = kindOf(state, shown.contentId);
+  const ofKind = kind === null ? known : (device.decoded?.find((entry) => entry.kind === kind)?.bytesPerSecond ?? 0);
+  const isNear = (figure: number): boolean => Math.abs(bandwidth - figure) <= CHANGE_MIN * figure;
+  if (device.bandwidthSource === "decode" && isNear(known) && isNear(ofKind)) return null;
+  const decoded = kind === null ? {} : { decoded: withKind(device.decoded ?? [], { kind, bytesPerSecond: bandwidth }) };
+  return { ...device, bandwidthBytesPerSecond: bandwidth, bandwidthSource: "decode", ...decoded };
+}
+
+/** The kinds of models decoded here, the latest first and no more than are told of. */
+export function withKind(decoded: readonly DecodedBandwidth[], latest: DecodedBandwidth): readonly DecodedBandwidth[] {
+  return [latest, ...decoded.filter(({ kind }) => kind !== latest.kind)].slice(0, DECODED_KINDS_MAX);
+}
+
+/** Null where no node that is known has the model. */
+function kindOf(state: DaemonState, contentId: ContentId): string | null {
+  const models = [state.own, ...[...state.others.values()].map(({ advert }) => advert)].flatMap((facts) => facts.models ?? []);
+  const model = models.find((candidate) => candidate.contentId === contentId);
+  return model === undefined ? null : modelKind(model);
 }
 
 /** A stage whose steps its own relay has timed. */
@@ -48,7 +76,7 @@ function timed(
   { timing, activeBytes, kvBytes }: StageView,
   { context, slots }: DeploymentView,
   overheadMs: number,
-): readonly Shown[] {
+): readonly Omit<Shown, "contentId">[] {
   const good =
     timing !== null && timing.steps >= STEPS_MIN && timing.tokensPerStep < TOKENS_MAX && timing.computeMs.p50 >= STEP_MS_MIN;
   if (!good) return [];
@@ -63,7 +91,7 @@ function timed(
  */
 function whollyLocal(
   { self }: DaemonState,
-  { placement, phase, measured }: HeadedDeployment,
+  { placement, phase, measured, contentId }: HeadedDeployment,
   overheadMs: number,
 ): readonly Shown[] {
   const [stage] = placement.stages;
@@ -75,5 +103,5 @@ function whollyLocal(
   const fullCache = stage.kvBytes / placement.slots;
   const stepMs = 1000 / stepsPerSecond;
   if (fullCache > CACHE_SHARE_MAX * active || stepMs < STEP_MS_MIN) return [];
-  return [{ bytes: active + fullCache / 2, ms: stepMs - overheadMs, atLeast: placement.slots > 1 }];
+  return [{ bytes: active + fullCache / 2, ms: stepMs - overheadMs, atLeast: placement.slots > 1, contentId }];
 }

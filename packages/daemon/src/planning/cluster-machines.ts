@@ -38,11 +38,15 @@ export function memoryInUse(deployments: readonly Pick<DeploymentView, "state" |
   return used;
 }
 
-/** Every place where a stage may run, with the memory that is left there. `names`: what people call the places. */
+/**
+ * Every place where a stage may run, with the memory that is left there. `names`: what people call the places; `kind`: of the model to be
+ * placed (`modelKind`), whose own speed is taken where a machine has decoded one like it.
+ */
 export function plannerNodes(
   machines: readonly Machine[],
   names: ReadonlyMap<NodeId, string>,
   used: ReadonlyMap<NodeId, number>,
+  kind?: string,
 ): readonly PlannerNode[] {
   return machines.flatMap(({ id, device, canHead }) =>
     Array.from({ length: Math.max(1, device.accelerators.length) }, (_, index) => placeText({ node: id, device: index })).flatMap(
@@ -52,12 +56,13 @@ export function plannerNodes(
         const left = (bytes: number): number => Math.max(0, bytes - (used.get(place) ?? 0));
         const raisable = index === 0 ? (device.raisable ?? null) : null;
         const flops = part.flopsPerSecond ?? null;
+        const decoded = index === 0 ? device.decoded?.find((entry) => entry.kind === kind) : undefined;
         return [
           {
             name: names.get(place) ?? place,
             memoryBytes: left(part.memoryBytesBudget),
-            bandwidthBytesPerSecond: part.bandwidthBytesPerSecond,
-            bandwidthSource: part.bandwidthSource,
+            bandwidthBytesPerSecond: decoded?.bytesPerSecond ?? part.bandwidthBytesPerSecond,
+            bandwidthSource: decoded === undefined ? part.bandwidthSource : "decode",
             // A head is a process of the host, with its first accelerator.
             canHead: canHead && index === 0,
             ...(flops === null ? {} : { flopsPerSecond: flops }),

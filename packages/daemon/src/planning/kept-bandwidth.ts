@@ -41,6 +41,17 @@ export async function keptBandwidth(file: string, key: string, nowMs: number): P
   return found?.bytesPerSecond ?? null;
 }
 
+/** What was kept under keys that begin so, the latest first: the rest of each key, and bytes per second. */
+export async function keptKinds(
+  file: string,
+  prefix: string,
+  nowMs: number,
+): Promise<readonly { readonly kind: string; readonly bytesPerSecond: number }[]> {
+  return (await entries(file))
+    .filter(({ key, atMs }) => key.startsWith(prefix) && Math.abs(nowMs - atMs) <= AGE_MS_MAX)
+    .map(({ key, bytesPerSecond }) => ({ kind: key.slice(prefix.length), bytesPerSecond }));
+}
+
 /** Keeps it for the next start, the latest first. Only the home's one daemon writes here. */
 export async function keepBandwidth(file: string, key: string, bytesPerSecond: number, nowMs: number): Promise<void> {
   const others = (await entries(file)).filter((entry) => entry.key !== key);

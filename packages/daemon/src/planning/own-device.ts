@@ -3,10 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describeDevice, refreshFree, withProbes, type DeviceConfig } from "@clusterd/device";
 import { isThrottled, measureDevices, speedKey, type Engine, type MeasuredSpeed } from "@clusterd/engine";
 import { STAGE_OVERHEAD_MS } from "@clusterd/planner";
-import type { DeviceInfo } from "@clusterd/wire";
+import { DECODED_KINDS_MAX, type DeviceInfo } from "@clusterd/wire";
 import type { Store } from "../state/store.ts";
 import { calibratedDevice } from "./calibrate.ts";
-import { keepBandwidth, keptBandwidth } from "./kept-bandwidth.ts";
+import { keepBandwidth, keptBandwidth, keptKinds } from "./kept-bandwidth.ts";
 import { usedMemory } from "./used-memory.ts";
 
 /**
@@ -47,8 +47,10 @@ export async function createOwnDevice(options: OwnDeviceOptions): Promise<OwnDev
   const file = join(options.cacheDir, "decode-bandwidth.json");
   const key = speedKey({ engine, chip, threads });
   const shown = described.bandwidthSource === "flag" ? null : await keptBandwidth(file, key, Date.now());
+  const kindPrefix = `${key}/kind/`;
+  const decoded = shown === null ? [] : (await keptKinds(file, kindPrefix, Date.now())).slice(0, DECODED_KINDS_MAX);
   const device: DeviceInfo =
-    shown === null ? described : { ...described, bandwidthBytesPerSecond: shown, bandwidthSource: "decode" };
+    shown === null ? described : { ...described, bandwidthBytesPerSecond: shown, bandwidthSource: "decode", decoded };
   const measure = { engine, chip, threads, memoryBytes: described.memoryBytesTotal, signal: closing.signal };
   // A probe that fails is no reason not to start.
   const probed = measureDevices(measure).catch(() => []);
@@ -69,6 +71,14 @@ export async function createOwnDevice(options: OwnDeviceOptions): Promise<OwnDev
       next.flopsPerSecond !== store.state.own.device.flopsPerSecond
     )
       store.dispatch({ type: "own", facts: { device: next } });
+  }
+
+  async function keep(keys: readonly string[], bytesPerSecond: number): Promise<void> {
+    try {
+      for (const each of keys) await keepBandwidth(file, each, bytesPerSecond, Date.now());
+    } catch (error) {
+      say(`the bandwidth could not be kept for the next start: ${String(error)}`);
+    }
   }
 
   return {
@@ -92,9 +102,8 @@ export async function createOwnDevice(options: OwnDeviceOptions): Promise<OwnDev
       const { bandwidthBytesPerSecond } = calibrated;
       say(`decoding shows a memory bandwidth of ${(bandwidthBytesPerSecond / 1e9).toFixed(1)} GB/s`);
       store.dispatch({ type: "own", facts: { device: calibrated } });
-      keepBandwidth(file, key, bandwidthBytesPerSecond, Date.now()).catch((error: unknown) =>
-        say(`the bandwidth could not be kept for the next start: ${String(error)}`),
-      );
+      const [latest] = calibrated.decoded ?? [];
+      void keep([...(latest === undefined ? [] : [`${kindPrefix}${latest.kind}`]), key], bandwidthBytesPerSecond);
     },
     [Symbol.dispose]: () => closing.abort(),
   };

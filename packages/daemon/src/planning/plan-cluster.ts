@@ -1,6 +1,7 @@
 import { plan } from "@clusterd/planner";
 import {
   ClusterdError,
+  modelKind,
   placeOf,
   type ContentId,
   type DeploymentId,
@@ -46,6 +47,7 @@ export function planForCluster(
       isNowhere ? machines.map((machine) => ({ ...machine, canHead: true })) : machines,
       names,
       usedMemory(state, replacing),
+      modelKind(model),
     ),
     links: linkTable([{ id: state.self, links: state.own.links }, ...advertLinks(state)], names),
     objective: wish.objective,
