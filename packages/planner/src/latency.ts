@@ -13,7 +13,7 @@ export function planLatency(field: Field, top: number): Search {
   const alone = field.pinned ? null : fastestAlone(field);
   if (alone !== null) return withOthers(field, likelyHeads(field, NO_WISHES), alone.best, top, { ...alone, notes: [] });
   const { found, boundMs, complete } = bestOverHeads(field, field.heads, NO_WISHES, Infinity, THOROUGH);
-  if (found === null) return nothingFound(field.effort.explored);
+  if (found === null) return nothingFound(field.effort.explored, complete);
   const proven = boundMs * (1 + NEAR_BEST);
   // Where the proof was given up, only what is within 2 % of what is proven is equally good.
   const near = complete || found.path.ms <= proven;

@@ -50,10 +50,13 @@ export function plan(request: PlanRequest): PlanResult {
         planned,
       );
     }
-    if (request.context !== undefined || context / 2 < CONTEXT_MIN)
-      return refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));
+    if (request.context === undefined && context / 2 >= CONTEXT_MIN) continue;
+    const refusal = refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));
+    return search.optimal ? refusal : { ...refusal, why: [...refusal.why, GIVEN_UP] };
   }
 }
+
+const GIVEN_UP = "The search was given up before this was proven: what fits so tightly that it was not found may exist.";
 
 /** Whether another request fits, at the same context unless it names one. */
 function feasible(request: PlanRequest, context: number): boolean {

@@ -112,4 +112,6 @@ test("enough together but not in pieces that fit is said so, and what is short i
   expect(refusal.why[0]).toContain("but not in pieces that fit");
   expect(refusal.shortByBytes).toBeGreaterThan(0);
   expect(refusal.bytesNeeded).toBe(refusal.bytesAvailable + refusal.shortByBytes);
+  // And it is certain: nothing was given up.
+  expect(refusal.why).toHaveLength(1);
 });

@@ -25,13 +25,14 @@ export interface Search {
   readonly notes: readonly string[];
 }
 
-export function nothingFound(explored: number): Search {
+/** `sure`: there certainly is none; otherwise the search was given up. */
+export function nothingFound(explored: number, sure = true): Search {
   return {
     best: null,
     runnerUp: null,
     alternatives: [],
     unused: new Map(),
-    optimal: false,
+    optimal: sure,
     method: "",
     lowerBoundMs: 0,
     explored,
