@@ -53,7 +53,7 @@ export function forward(layout: Layout, prices: Float64Array, stagePrice: number
   const { layerCount, read } = problem;
   const width = layerCount + 1;
   const count = fixed.length;
-  const before = Float64Array.from(problem.startMs);
+  const before = problem.startMs.slice();
   const via = new Int32Array(width).fill(-1);
   const from = new Int32Array(width);
   for (let end = 0; end <= layerCount; end++) {
