@@ -1,3 +1,6 @@
+/** Of the same figure, what sums in another order may differ by, as a share. */
+export const ROUNDING = 1e-10;
+
 /** How far a search goes before it is content with what it has. Counts: the planner has no clock. */
 export interface Effort {
   /** Steps towards good prices, for all heads together and for each. */
@@ -20,6 +23,12 @@ const BRIEF_MACHINES_MAX = 8;
 /** How far searches beside the main one go among so many machines. */
 export function besideEffort(machines: number): Effort {
   return machines <= BRIEF_MACHINES_MAX ? BRIEF : CURSORY;
+}
+/** How close to the optimum larger inventories of unequal layers are proven: well within the 2 % that count as equal. */
+const PROOF_SLACK = 0.004;
+/** What is left open of a proof, as a share: nothing for equal layers, and among few machines. */
+export function proofSlack(machines: number, uniform: boolean): number {
+  return uniform || machines <= BRIEF_MACHINES_MAX ? ROUNDING : PROOF_SLACK;
 }
 /** Heads that what is told beside a placement is looked for under: those that may be fastest. */
 export const LIKELY_HEADS_MAX = 24;

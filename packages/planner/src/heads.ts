@@ -1,8 +1,7 @@
-import { besideEffort, LIKELY_HEADS_MAX, type Effort } from "./effort.ts";
+import { besideEffort, LIKELY_HEADS_MAX, proofSlack, ROUNDING, type Effort } from "./effort.ts";
 import type { Field, Member } from "./field.ts";
 import { headProblem, relaxedHeads, startsOf, type Ends, type HeadProblem, type Wishes } from "./head-problem.ts";
 import { bestInOrder, orderBySpeed } from "./in-order.ts";
-import { ROUNDING } from "./labels.ts";
 import type { Path } from "./path.ts";
 import { relax } from "./relaxation.ts";
 import { solve } from "./solve.ts";
@@ -56,6 +55,7 @@ export function bestOverHeads(
   let below = belowMs;
   let boundMs = Infinity;
   let complete = true;
+  const open = 1 - proofSlack(field.members.length, field.cost.uniform);
   const offer = (problem: HeadProblem, path: Path | null): void => {
     if (path === null || path.ms >= below) return;
     found = { problem, path };
@@ -64,7 +64,7 @@ export function bestOverHeads(
   const ranked =
     heads.length === 1 ? heads.map((head) => ({ head, ms: 0 })) : rank(field, heads, wishes, ends, below, effort, anyWill);
   for (const [index, { head, ms }] of ranked.entries()) {
-    if (ms >= below * (1 - ROUNDING)) break;
+    if (ms >= below * open) break;
     if (index >= effort.heads) {
       boundMs = Math.min(boundMs, ms);
       complete = false;
@@ -79,7 +79,9 @@ export function bestOverHeads(
       boundMs = Math.min(boundMs, Math.max(ms, solved.boundMs));
     }
   }
-  return { found, boundMs: Math.min(boundMs, below), complete: complete || boundMs >= below };
+  // What is left open is so for all heads alike; rounding is nobody's.
+  const provenMs = open < 1 - ROUNDING ? below * open : below;
+  return { found, boundMs: Math.min(boundMs, provenMs), complete: complete || boundMs >= provenMs };
 }
 
 /** Heads by a bound on what is possible under them, from one relaxation of them all; those under which nothing is possible left out. */

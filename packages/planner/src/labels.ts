@@ -1,3 +1,4 @@
+import { ROUNDING } from "./effort.ts";
 import type { Field } from "./field.ts";
 import type { HeadProblem } from "./head-problem.ts";
 import { isPlacement, pathMs, usageOf, type Path } from "./path.ts";
@@ -5,9 +6,6 @@ import { backFrom, type Relaxation } from "./relaxation.ts";
 
 /** Bits in which the numbers of machines used are kept apart. */
 const KEY_BITS = 30;
-/** Of the same figure, what sums in another order may differ by. */
-export const ROUNDING = 1e-10;
-
 export interface LabelSearch {
   /** Faster than what was to be beaten; null where nothing is. */
   readonly path: Path | null;

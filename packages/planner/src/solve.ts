@@ -1,8 +1,8 @@
-import type { Effort } from "./effort.ts";
+import { proofSlack, ROUNDING, type Effort } from "./effort.ts";
 import type { Field } from "./field.ts";
 import type { HeadProblem } from "./head-problem.ts";
 import { bestInOrder, orderBySpeed, orderLike } from "./in-order.ts";
-import { searchLabels, ROUNDING } from "./labels.ts";
+import { searchLabels } from "./labels.ts";
 import { isPlacement, type Path } from "./path.ts";
 import { reachEnd, reachGreedily } from "./reach.ts";
 import { relax, STEP_FIRST, type Look } from "./relaxation.ts";
@@ -30,6 +30,7 @@ export function solve(field: Field, problem: HeadProblem, belowMs: number, effor
   };
   const done = (boundMs: number, complete: boolean): Solved => ({ path: best, boundMs, complete });
   const limit = (): number => best?.ms ?? belowMs;
+  const open = 1 - proofSlack(field.members.length, problem.uniform);
   const enough = (): boolean => anyWill && best !== null;
   offer(bestInOrder(problem, bySpeed));
   if (problem.uniform) return done(limit(), true);
@@ -48,17 +49,17 @@ export function solve(field: Field, problem: HeadProblem, belowMs: number, effor
   let step = 0;
   const look: Look = ({ stages }) => {
     if (step++ % REPAIR_EVERY === 0) offer(repair(stages));
-    return enough() ? -Infinity : limit() * (1 - ROUNDING);
+    return enough() ? -Infinity : limit() * open;
   };
-  let relaxation = relax(field, problem, limit() * (1 - ROUNDING), effort.steps, look);
+  let relaxation = relax(field, problem, limit() * open, effort.steps, look);
   // Steps that led nowhere are begun anew, and shorter, where the bound is still far off.
   for (let again = 1; again <= effort.restarts && !enough() && relaxation.boundMs < limit() * (1 - NEAR_BEST); again++) {
-    const next = relax(field, problem, limit() * (1 - ROUNDING), effort.steps, look, STEP_FIRST / 3 ** again);
+    const next = relax(field, problem, limit() * open, effort.steps, look, STEP_FIRST / 3 ** again);
     if (next.boundMs > relaxation.boundMs) relaxation = next;
   }
   if (enough()) return done(0, false);
-  if (relaxation.boundMs >= limit() * (1 - ROUNDING)) return done(limit(), true);
-  const search = searchLabels(field, relaxation, limit(), effort.labels, anyWill, repair);
+  if (relaxation.boundMs >= limit() * open) return done(limit(), true);
+  const search = searchLabels(field, relaxation, limit() * (open < 1 - ROUNDING ? open : 1), effort.labels, anyWill, repair);
   offer(search.path);
   return done(search.complete ? limit() : Math.min(search.boundMs, limit()), search.complete);
 }
