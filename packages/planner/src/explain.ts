@@ -1,4 +1,4 @@
-import type { Alternative, Placement, PlannerNode, PlanResult } from "@clusterd/wire";
+import type { Alternative, Placement, PlannerNode } from "@clusterd/wire";
 
 /** Faster by less than this counts as the same. */
 const NEAR_SHARE = 0.021;
@@ -94,9 +94,4 @@ function wiresText({ stages, predicted }: Omit<Placement, "why" | "speculation">
   const share = hopMs / predicted.msPerToken;
   if (share < 0.1) return [];
   return [`All wires together take ${milliseconds(hopMs)} per token (${(share * 100).toFixed(0)} %).`];
-}
-
-/** A plan's reasons as lines of text. */
-export function explainPlan(result: PlanResult): readonly string[] {
-  return result.why;
 }

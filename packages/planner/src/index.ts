@@ -3,5 +3,4 @@ export { plan, CONTEXT_DEFAULT } from "./plan.ts";
 export { STAGE_OVERHEAD_MS } from "./cost.ts";
 export { parseInventory } from "./inventory.ts";
 export { neededBytes } from "./needed-bytes.ts";
-export { explainPlan } from "./explain.ts";
 export { repricePlacement } from "./reprice.ts";

@@ -1,4 +1,3 @@
-export { explainPlan } from "@clusterd/planner";
 export type { OfflinePlan } from "./plan-offline.ts";
 export { planOffline } from "./plan-offline.ts";
 export { liveInventory, readInventory } from "./read-inventory.ts";

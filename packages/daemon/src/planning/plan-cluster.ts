@@ -26,14 +26,20 @@ export interface PlanQuestion {
 
 const AS_IF_THERE = "No node has this model yet: planned as if each had its file.";
 
-/** The plan for a model on the cluster as it is now, nodes by the names people see. */
-export function planForCluster(
+interface Asked {
+  readonly request: PlanRequest;
+  /** No node has the model's file: asked as if every one had it. */
+  readonly isNowhere: boolean;
+}
+
+/** What the planner is asked about a model on the cluster as it is now, nodes by the names people see. */
+export function clusterRequest(
   state: DaemonState,
   model: ModelProfile,
   wish: PlanWish,
   replacing: ReadonlySet<DeploymentId>,
   question: PlanQuestion = {},
-): PlanResult {
+): Asked {
   const names = placeNames(state);
   const nameOf = (id: NodeId): string => names.get(id) ?? id;
   // The head has the draft model beside the model.
@@ -64,6 +70,12 @@ export function planForCluster(
     ...(top === undefined ? {} : { top }),
     ...(promptTokens === undefined ? {} : { promptTokens }),
   };
+  return { request, isNowhere };
+}
+
+/** The plan for a model on the cluster as it is now, nodes by the names people see. */
+export function planForCluster(...asked: Parameters<typeof clusterRequest>): PlanResult {
+  const { request, isNowhere } = clusterRequest(...asked);
   const result = plan(request);
   return isNowhere && result.feasible ? { ...result, notes: [...result.notes, AS_IF_THERE] } : result;
 }

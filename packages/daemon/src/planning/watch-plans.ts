@@ -1,7 +1,7 @@
 import { asClusterdError, type ContentId, type DeploymentId, type ModelProfile, type ProposalView } from "@clusterd/wire";
 import type { HeadedDeployment } from "../state/daemon-state.ts";
 import type { Store } from "../state/store.ts";
-import { findProposal } from "./find-proposal.ts";
+import { createProposalFinder } from "./find-proposal.ts";
 import { afterLook, NOTHING_PROPOSED, type ProposalRecord } from "./replan-policy.ts";
 
 const LOOK_MS = 5_000;
@@ -25,16 +25,22 @@ export interface PlanWatchConfig {
 export function watchPlans(config: PlanWatchConfig): Disposable {
   const { store } = config;
   const records = new Map<DeploymentId, ProposalRecord>();
+  const finder = createProposalFinder();
   const notBefore = new Map<DeploymentId, number>();
   let moving = false;
 
   function look(): void {
-    for (const id of records.keys()) if (!store.state.deployments.has(id)) records.delete(id);
+    for (const id of records.keys()) {
+      if (store.state.deployments.has(id)) continue;
+      records.delete(id);
+      finder.forget(id);
+    }
     for (const id of notBefore.keys()) if (!store.state.deployments.has(id)) notBefore.delete(id);
     for (const deployment of store.state.deployments.values()) {
       const profile = deployment.phase === "ready" && deployment.wanted ? config.profileOf(deployment.contentId) : null;
       if (profile === null) {
         records.delete(deployment.id);
+        finder.forget(deployment.id);
         continue;
       }
       const record = afterLook(records.get(deployment.id) ?? NOTHING_PROPOSED, safely(deployment, profile));
@@ -45,7 +51,7 @@ export function watchPlans(config: PlanWatchConfig): Disposable {
 
   function safely(deployment: HeadedDeployment, profile: ModelProfile): ProposalView | null {
     try {
-      return findProposal(store.state, deployment, profile);
+      return finder.find(store.state, deployment, profile);
     } catch {
       // Pinned to a node that is gone, for one: the control loop sees to that.
       return null;
