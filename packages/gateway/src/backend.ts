@@ -22,6 +22,8 @@ export interface Route {
   readonly head: { readonly id: NodeId; readonly name: string };
   readonly context: number;
   readonly slots: number;
+  /** Requests at its head: with a turn, and waiting for one. */
+  readonly work: { readonly active: number; readonly waiting: number };
   /** True while speculation does not pay: requests are then sent without. */
   readonly speculationPaused?: boolean;
   readonly createdSeconds: number;
@@ -33,6 +35,12 @@ export interface EngineRequest {
   readonly path: string;
   readonly body: string | null;
   readonly signal: AbortSignal;
+  /** Whose request it is: turns are shared out fairly among these. */
+  readonly caller: string;
+  /** A further choice of a request that has had a turn: it may wait where others are told that the queue is full. */
+  readonly more?: boolean;
+  /** Told the place in the queue, 1 for the next, while there is no free slot, and 0 once there is one. */
+  readonly onWaiting?: (position: number) => void;
 }
 
 /** What a person wants deployed or planned. */

@@ -20,6 +20,8 @@ export function entrance({ apiKey, allowedHosts, allowedOrigins }: EntranceOptio
     if (request.method === "OPTIONS") return preflight(request, allowedOrigins);
     checkOrigin(request, allowedOrigins);
     if (c.req.path !== "/health") checkKey(request, { page: isPage(request.method, c.req.path) });
+    const address = c.env.incoming?.socket.remoteAddress;
+    c.set("caller", { id: `ip:${address ?? "local"}`, keyId: null, name: null, isPrivate: false });
     return next();
   };
 }

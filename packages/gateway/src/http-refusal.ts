@@ -103,8 +103,9 @@ export function errorBody(refusal: HttpRefusal, options: { readonly details?: bo
   return JSON.stringify({ error: { message, type: typeOf(refusal.status), param, code, ...more } });
 }
 
-export function errorResponse(refusal: HttpRefusal, options: { readonly details?: boolean } = {}): Response {
-  return new Response(errorBody(refusal, options), {
+/** A refusal as an answer; `text` is its body, in the API's shape. */
+export function errorResponse(refusal: HttpRefusal, text: string): Response {
+  return new Response(text, {
     status: refusal.status === CLIENT_GONE_STATUS ? 400 : refusal.status,
     headers: { "content-type": "application/json; charset=utf-8", ...refusal.headers },
   });

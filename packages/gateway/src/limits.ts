@@ -23,6 +23,11 @@ export const ENGINE_ERROR_BYTES_MAX: number = 64 * 1024;
  * and slow machines take their time over it; nearer watching is the business of whoever runs the engine.
  */
 export const ENGINE_SILENCE_MS_MAX = 120_000;
+/** How long a stream is silent while what it waits for is known (a place in the queue, a model that loads), and otherwise. */
+export const WAITING_SILENCE_MS_MAX = 2_000;
+export const WORKING_SILENCE_MS_MAX = 10_000;
+/** Time between two signs of life of a stream without tokens. */
+export const SIGN_OF_LIFE_MS = 5_000;
 /** How long the cause of a broken exchange is waited for. */
 export const CAUSE_WAIT_MS_MAX = 1_500;
 

@@ -1,10 +1,11 @@
 import { fc, test as property } from "@fast-check/vitest";
 import { expect, test } from "vitest";
 import { ENGINE_EVENT_BYTES_MAX } from "../limits.ts";
-import { createEventSplitter, type EngineEvent } from "./engine-events.ts";
+import { createEventSplitter, eventJson, type EngineEvent } from "./engine-events.ts";
 
 const event = fc.oneof(
   fc.jsonValue().map((value) => `data: ${JSON.stringify({ choices: [value] })}\n\n`),
+  fc.jsonValue().map((value) => `event: content_block_delta\ndata: ${JSON.stringify({ delta: value })}\n\n`),
   fc.constantFrom(": ping\n\n", ":\n\n", "data: [DONE]\n\n", "data: null\n\n", "\n\n"),
 );
 
@@ -38,6 +39,16 @@ test("events are told apart", () => {
   expect(kinds('data: {"choices":[\n\n')).toEqual(["garbled"]);
   expect(kinds("HTTP/1.1 200 OK\n\n")).toEqual(["garbled"]);
   expect(kinds("data: null\n\ndata: [DONE]\n\n")).toEqual(["empty", "done"]);
+});
+
+test("named events too, and those that end their stream", () => {
+  const named = (name: string, data = '{"type":"x"}'): string => `event: ${name}\ndata: ${data}\n\n`;
+  expect(kinds(named("message_start") + named("message_stop"))).toEqual(["chunk", "last"]);
+  expect(kinds(named("response.completed") + named("error"))).toEqual(["last", "error"]);
+  expect(kinds(named("message_delta", '{"type":') + named("x".repeat(200)))).toEqual(["garbled", "garbled"]);
+  const [event] = split(named("message_start"), []);
+  expect(event?.name).toBe("message_start");
+  expect(event === undefined ? null : eventJson(event)).toEqual({ type: "x" });
 });
 
 test("an event without end is given up at its limit", () => {

@@ -2,7 +2,10 @@ import { ENGINE_EVENT_BYTES_MAX } from "../limits.ts";
 
 /** One server-sent event of the engine, its blank line included. */
 export interface EngineEvent {
-  readonly kind: "chunk" | "done" | "error" | "comment" | "empty" | "garbled";
+  /** `last`: a chunk after which nothing comes; `done`: a mark that nothing comes, itself no chunk. */
+  readonly kind: "chunk" | "last" | "done" | "error" | "comment" | "empty" | "garbled";
+  /** What the event calls itself (`event: message_start`); null where it has no name. */
+  readonly name: string | null;
   readonly bytes: Buffer;
 }
 
@@ -12,11 +15,25 @@ const ERROR = Buffer.from('data: {"error"');
 const DONE = Buffer.from("data: [DONE]");
 /** The engine begins text completions with this; clients take it for a chunk and fail on it. */
 const EMPTY = Buffer.from("data: null");
+const NAME = Buffer.from("event: ");
+const NAME_BYTES_MAX = 64;
+/** Named events that end a stream by themselves: of the messages API, and of the responses API. */
+const LAST: ReadonlySet<string> = new Set(["message_stop", "response.completed", "response.incomplete", "response.failed"]);
 const COLON = 0x3a;
+const NEWLINE = 0x0a;
 const BRACE = 0x7d;
 
 function startsWith(bytes: Buffer, prefix: Buffer): boolean {
   return bytes.length >= prefix.length && bytes.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
+}
+
+function toEvent(bytes: Buffer): EngineEvent {
+  if (!startsWith(bytes, NAME)) return { kind: kindOf(bytes), name: null, bytes };
+  const line = bytes.subarray(0, NAME.length + NAME_BYTES_MAX + 1).indexOf(NEWLINE);
+  if (line === -1) return { kind: "garbled", name: null, bytes };
+  const name = bytes.toString("utf8", NAME.length, line);
+  const kind = kindOf(bytes.subarray(line + 1));
+  return { kind: kind !== "chunk" ? kind : name === "error" ? "error" : LAST.has(name) ? "last" : "chunk", name, bytes };
 }
 
 /** What an event is, told by its first and last bytes: chunks are passed on without being parsed. */
@@ -48,13 +65,13 @@ export function createEventSplitter(): EventSplitter {
       let at = bytes.indexOf(END, Math.max(0, rest.length - 1));
       while (at !== -1) {
         const event = bytes.subarray(start, at + END.length);
-        events.push({ kind: kindOf(event), bytes: event });
+        events.push(toEvent(event));
         start = at + END.length;
         at = bytes.indexOf(END, start);
       }
       rest = bytes.subarray(start);
       if (rest.length > ENGINE_EVENT_BYTES_MAX) {
-        events.push({ kind: "garbled", bytes: rest });
+        events.push({ kind: "garbled", name: null, bytes: rest });
         rest = Buffer.alloc(0);
       }
       return events;
@@ -67,5 +84,6 @@ export function createEventSplitter(): EventSplitter {
 
 /** The JSON of a chunk or error event; throws where it is none. */
 export function eventJson(event: EngineEvent): unknown {
-  return JSON.parse(event.bytes.toString("utf8", "data: ".length));
+  const named = event.name === null ? 0 : NAME.length + Buffer.byteLength(event.name) + 1;
+  return JSON.parse(event.bytes.toString("utf8", named + "data: ".length));
 }

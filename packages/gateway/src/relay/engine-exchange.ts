@@ -15,11 +15,21 @@ export interface Exchange {
   readonly backend: Backend;
   readonly route: Route;
   readonly request: GenerationRequest;
+  /** Whose request it is. */
+  readonly caller: string;
+  /** Told what the request waits for, in words, and null once it does not wait any more. */
+  readonly onWaiting: (text: string | null) => void;
+}
+
+export interface AskOptions {
+  readonly signal: AbortSignal;
+  /** Not the request's first choice. */
+  readonly more?: boolean;
 }
 
 /** Asks the engine and gives its answer once it is a good one; any other becomes the refusal that the client is told. */
-export async function askEngine(exchange: Exchange, body: JsonObject, signal: AbortSignal): Promise<Response> {
-  const { backend, route, request } = exchange;
+export async function askEngine(exchange: Exchange, body: JsonObject, { signal, more = false }: AskOptions): Promise<Response> {
+  const { backend, route, request, caller, onWaiting } = exchange;
   let answer: Response;
   try {
     answer = await backend.fetchEngine(route.deployment, {
@@ -27,6 +37,9 @@ export async function askEngine(exchange: Exchange, body: JsonObject, signal: Ab
       path: request.path,
       body: JSON.stringify(route.speculationPaused === true ? { ...body, [SPECULATION_LIMIT]: 0 } : body),
       signal,
+      caller,
+      more,
+      ...(more ? {} : { onWaiting: (position) => onWaiting(position > 0 ? `queued, position ${position}` : null) }),
     });
   } catch (error) {
     throw await brokenExchange(exchange, error, signal);

@@ -10,8 +10,9 @@ export interface PumpOptions {
 }
 
 /**
- * Reads an engine's stream to its `[DONE]`, giving on every chunk and comment. Returns when that has come; throws, with the cause, wherever it has not: the
- * engine's own error, a body that breaks or just ends, silence, or something that is no event.
+ * Reads an engine's stream to its end mark or last event, giving on every chunk and comment. Returns when that has come; throws,
+ * with the cause, wherever it has not: the engine's own error, a body that breaks or just ends, silence, or something that is no
+ * event.
  */
 export async function pumpEvents(
   exchange: Exchange,
@@ -54,8 +55,9 @@ export async function pumpEvents(
         if (event.kind === "garbled")
           throw new ClusterdError("engine_crashed", `The engine of ${exchange.route.model} sent something unreadable.`);
         if (event.kind === "empty") continue;
-        if (event.kind === "chunk") tokenCame();
+        if (event.kind !== "comment") tokenCame();
         onEvent(event);
+        if (event.kind === "last") return;
       }
     }
   } catch (error) {

@@ -1,24 +1,40 @@
 import { ClusterdError } from "@clusterd/wire";
 import type { Backend, Route } from "../backend.ts";
-import { CLIENT_GONE_STATUS } from "../http-refusal.ts";
+import { CLIENT_GONE_STATUS, asRefusal } from "../http-refusal.ts";
 import { OUTBOX_BYTES_MAX } from "../limits.ts";
 import type { GenerationRequest } from "../request/generation-request.ts";
-import type { LiveRequests } from "../watch/live-requests.ts";
+import type { LiveRequest, LiveRequests } from "../watch/live-requests.ts";
 import type { Outcome } from "../watch/request-record.ts";
 import type { Exchange } from "./engine-exchange.ts";
-import { openOutbox } from "./outbox.ts";
+import { openOutbox, type Outbox } from "./outbox.ts";
+import { createPatience, type Patience, type PatienceOptions } from "./patience.ts";
 import { openStream, relayStream, type StreamEnd } from "./streamed-answer.ts";
 import type { TokenCounts } from "./token-counts.ts";
 import { wholeAnswer } from "./whole-answer.ts";
 
+/** Where a request's deployment is waited for, and told of meanwhile. */
+export interface ReadyOptions {
+  readonly signal: AbortSignal;
+  readonly stream: boolean;
+  /** Told what is waited for, in words, and null once it is there. */
+  readonly onWaiting: (text: string | null) => void;
+}
+
 export interface GenerationOptions {
   readonly backend: Backend;
   readonly live: LiveRequests;
+  /** Whose request it is. */
+  readonly caller: string;
   /** Aborts when the client is gone. */
   readonly client: AbortSignal;
   /** Closes the client's connection; false where there is none. */
   readonly cut: () => boolean;
   readonly silenceMsMax: number;
+  readonly patience: PatienceOptions;
+  /** Gives the deployment once it answers; rejects where it will not. */
+  readonly ready: (options: ReadyOptions) => Promise<Route>;
+  /** Told of the first token, from the moment on at which it came. */
+  readonly onFirstToken: () => void;
   /** Told once the last byte of a stream is on its way. */
   readonly onStreamEnd: (outcome: Outcome, counts: TokenCounts | null) => void;
   /** Told the tokens of an answer that does not stream. */
@@ -26,12 +42,13 @@ export interface GenerationOptions {
 }
 
 /** Generates what was asked for on its deployment; rejects where nothing of it has been sent yet. */
-export async function generate(route: Route, request: GenerationRequest, options: GenerationOptions): Promise<Response> {
-  const exchange: Exchange = { backend: options.backend, route, request };
+export async function generate(request: GenerationRequest, options: GenerationOptions): Promise<Response> {
   const live = options.live.begin(options.client);
   try {
-    if (request.stream) return await streamed(exchange, options, live);
-    const { json, counts } = await wholeAnswer(exchange, { signal: live.signal, silenceMsMax: options.silenceMsMax });
+    if (request.stream) return await streamed(request, options, live);
+    const exchange = await openExchange(request, options, live.signal, () => {});
+    const { silenceMsMax } = options;
+    const { json, counts } = await wholeAnswer(exchange, { signal: live.signal, silenceMsMax, onChunk: onceOf(options) });
     if (counts !== null) options.onCounts(counts);
     live.end();
     return Response.json(json);
@@ -41,21 +58,81 @@ export async function generate(route: Route, request: GenerationRequest, options
   }
 }
 
-async function streamed(
-  exchange: Exchange,
-  options: GenerationOptions,
-  live: ReturnType<LiveRequests["begin"]>,
-): Promise<Response> {
-  const opened = await openStream(exchange, live.signal);
+async function openExchange(
+  request: GenerationRequest,
+  { backend, caller, ready }: GenerationOptions,
+  signal: AbortSignal,
+  onWaiting: Exchange["onWaiting"],
+): Promise<Exchange> {
+  const route = await ready({ signal, stream: request.stream, onWaiting });
+  return { backend, route, request, caller, onWaiting };
+}
+
+/** A callback that tells of the first token alone. */
+function onceOf({ onFirstToken }: GenerationOptions): () => void {
+  let told = false;
+  return () => {
+    if (told) return;
+    told = true;
+    onFirstToken();
+  };
+}
+
+interface Opened {
+  readonly exchange: Exchange;
+  readonly response: Response;
+}
+
+/**
+ * A stream. While the engine has not begun to answer nothing is sent, so that a refusal can have its status; but only for so long:
+ * then the stream begins with signs of life, and whatever fails is told in it.
+ */
+async function streamed(request: GenerationRequest, options: GenerationOptions, live: LiveRequest): Promise<Response> {
   const outbox = openOutbox({ bytesMax: OUTBOX_BYTES_MAX, cut: options.cut });
   outbox.gone.addEventListener("abort", () => live.abort());
-  void relayStream(exchange, opened, { signal: live.signal, outbox, silenceMsMax: options.silenceMsMax }).then((end) => {
-    live.end();
-    return options.onStreamEnd(outcomeOf(end, outbox.tooSlow), end.counts);
+  const writer = request.form.writer();
+  using patience = createPatience(options.patience, (text) => {
+    const bytes = writer.waiting(text);
+    if (bytes !== null) outbox.send(bytes);
   });
+  const opening = openExchange(request, options, live.signal, patience.onWaiting).then(async (exchange): Promise<Opened> => ({
+    exchange,
+    response: await openStream(exchange, live.signal),
+  }));
+  const first = await Promise.race([opening, patience.over]);
+  const stayed = first === null ? patience.keep() : null;
+  void follow(opening, stayed, { ...options, outbox, writer }, live);
   return new Response(outbox.stream, {
-    headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no" },
+    headers: { "content-type": request.form.contentType, "cache-control": "no-cache", "x-accel-buffering": "no" },
   });
+}
+
+interface FollowOptions extends GenerationOptions {
+  readonly outbox: Outbox;
+  readonly writer: ReturnType<GenerationRequest["form"]["writer"]>;
+}
+
+/** Relays what is being opened, to its end. Never rejects. */
+async function follow(
+  opening: Promise<Opened>,
+  patience: Patience | null,
+  options: FollowOptions,
+  live: LiveRequest,
+): Promise<void> {
+  const { outbox, writer, silenceMsMax } = options;
+  const { signal } = live;
+  let end: StreamEnd;
+  try {
+    const { exchange, response } = await opening.finally(() => patience?.[Symbol.dispose]());
+    end = await relayStream(exchange, response, { signal, outbox, writer, silenceMsMax, onChunk: onceOf(options) });
+  } catch (error) {
+    const failure = asRefusal(error);
+    outbox.send(writer.failed(failure));
+    outbox.end();
+    end = { counts: null, failure };
+  }
+  live.end();
+  options.onStreamEnd(outcomeOf(end, outbox.tooSlow), end.counts);
 }
 
 function outcomeOf({ failure }: StreamEnd, tooSlow: boolean): Outcome {

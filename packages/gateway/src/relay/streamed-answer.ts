@@ -1,6 +1,7 @@
-import { asRefusal, errorBody, type HttpRefusal } from "../http-refusal.ts";
+import { asRefusal, type HttpRefusal } from "../http-refusal.ts";
 import { isObject, type JsonObject } from "../json-body.ts";
 import type { ChoiceJob } from "../request/generation-request.ts";
+import type { StreamWriter } from "./answer-form.ts";
 import { createChunkMerge, createUsageSum } from "./choice-merge.ts";
 import { eachLimited } from "./each-limited.ts";
 import { eventJson } from "./engine-events.ts";
@@ -14,6 +15,9 @@ export interface StreamOptions {
   readonly signal: AbortSignal;
   readonly outbox: Outbox;
   readonly silenceMsMax: number;
+  readonly writer: StreamWriter;
+  /** Told of every chunk with a token. */
+  readonly onChunk: () => void;
 }
 
 /** How a stream ended: `failure` is what the client was told in the stream, where it was not told that it is done. */
@@ -22,12 +26,10 @@ export interface StreamEnd {
   readonly failure: HttpRefusal | null;
 }
 
-const DONE = Buffer.from("data: [DONE]\n\n");
-
 /** Asks for the first choice: until the engine has taken that, nothing is sent and a refusal can still have its status. */
 export function openStream(exchange: Exchange, signal: AbortSignal): Promise<Response> {
   const [first] = exchange.request.jobs;
-  return askEngine(exchange, streamBody(exchange, first?.body ?? {}), signal);
+  return askEngine(exchange, streamBody(exchange, first?.body ?? {}), { signal });
 }
 
 function streamBody({ request, route }: Exchange, body: ChoiceJob["body"]): JsonObject {
@@ -38,7 +40,7 @@ function streamBody({ request, route }: Exchange, body: ChoiceJob["body"]): Json
 
 /** Relays the engine's stream into the outbox and ends it: with the end mark, or with an error event. Never rejects. */
 export async function relayStream(exchange: Exchange, opened: Response, options: StreamOptions): Promise<StreamEnd> {
-  const { outbox } = options;
+  const { outbox, writer } = options;
   let counts: TokenCounts | null = null;
   let failure: HttpRefusal | null = null;
   try {
@@ -46,21 +48,27 @@ export async function relayStream(exchange: Exchange, opened: Response, options:
     await relay(exchange, opened, options, (sum) => {
       counts = sum;
     });
-    outbox.send(DONE);
+    sendTo(outbox, writer.end());
   } catch (error) {
     failure = asRefusal(error);
-    outbox.send(Buffer.from(`data: ${errorBody(failure)}\n\n`));
+    outbox.send(writer.failed(failure));
   }
   outbox.end();
   return { counts, failure };
 }
 
+function sendTo(outbox: Outbox, bytes: Uint8Array | null): void {
+  if (bytes !== null) outbox.send(bytes);
+}
+
 type Counted = (counts: TokenCounts) => void;
 
-/** One choice: the engine's bytes as they are. */
+/** One choice: chunk by chunk as they come. */
 async function relayOne(exchange: Exchange, opened: Response, options: StreamOptions, counted: Counted): Promise<void> {
   await pumpEvents(exchange, opened, options, (event) => {
-    options.outbox.send(event.bytes);
+    if (event.kind === "comment") return options.outbox.send(event.bytes);
+    options.onChunk();
+    sendTo(options.outbox, options.writer.event(event));
     if (!mayCount(event.bytes)) return;
     const counts = countsOf(eventJson(event));
     if (counts !== null) counted(counts);
@@ -78,9 +86,10 @@ async function relayAll(exchange: Exchange, opened: Response, options: StreamOpt
   const send = (json: unknown): void => outbox.send(Buffer.from(`data: ${JSON.stringify(json)}\n\n`));
   try {
     await eachLimited(request.jobs, route.slots, async (job, at) => {
-      const response = at === 0 ? opened : await askEngine(exchange, streamBody(exchange, job.body), signal);
+      const response = at === 0 ? opened : await askEngine(exchange, streamBody(exchange, job.body), { signal, more: true });
       await pumpEvents(exchange, response, { ...options, signal }, (event) => {
         if (event.kind === "comment") return outbox.send(event.bytes);
+        options.onChunk();
         const json = eventJson(event);
         const chunk = isObject(json) ? merge.chunk(job, json) : null;
         if (chunk !== null) send(chunk);

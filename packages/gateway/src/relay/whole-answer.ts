@@ -2,7 +2,6 @@ import { ClusterdError } from "@clusterd/wire";
 import { isObject, type JsonObject } from "../json-body.ts";
 import { ENGINE_ANSWER_BYTES_MAX } from "../limits.ts";
 import type { ChoiceJob } from "../request/generation-request.ts";
-import { createAnswerAssembly } from "./answer-assembly.ts";
 import { createUsageSum, mergeAnswers } from "./choice-merge.ts";
 import { eachLimited } from "./each-limited.ts";
 import { eventJson } from "./engine-events.ts";
@@ -13,6 +12,8 @@ import { countsOf, type TokenCounts } from "./token-counts.ts";
 export interface WholeOptions {
   readonly signal: AbortSignal;
   readonly silenceMsMax: number;
+  /** Told of every chunk with a token. */
+  readonly onChunk: () => void;
 }
 
 /** An answer that does not stream, and its tokens where the engine counted them. */
@@ -26,8 +27,8 @@ export async function wholeAnswer(exchange: Exchange, options: WholeOptions): Pr
   const { jobs } = exchange.request;
   const only = jobs.length === 1 ? jobs[0] : undefined;
   if (only !== undefined) {
-    const json = await answerOf(exchange, only, options);
-    return { json, counts: countsOf(json) };
+    const json = await answerOf(exchange, only, { ...options, more: false });
+    return { json: exchange.request.form.whole(json), counts: countsOf(json) };
   }
   const usage = createUsageSum();
   const answers: JsonObject[] = [];
@@ -35,7 +36,7 @@ export async function wholeAnswer(exchange: Exchange, options: WholeOptions): Pr
   const signal = AbortSignal.any([options.signal, others.signal]);
   try {
     await eachLimited(jobs, exchange.route.slots, async (job, at) => {
-      const json = await answerOf(exchange, job, { ...options, signal });
+      const json = await answerOf(exchange, job, { ...options, signal, more: at > 0 });
       answers[at] = json;
       const counts = countsOf(json);
       if (counts !== null) usage.add(job, counts);
@@ -44,28 +45,33 @@ export async function wholeAnswer(exchange: Exchange, options: WholeOptions): Pr
     others.abort();
     throw error;
   }
-  return { json: mergeAnswers(jobs, answers, usage), counts: usage.counts };
+  return { json: exchange.request.form.whole(mergeAnswers(jobs, answers, usage)), counts: usage.counts };
 }
+
+type JobOptions = WholeOptions & { readonly more: boolean };
 
 /** The engine streams no log-probabilities beside tools; that one wish takes the answer at once. */
-function answerOf(exchange: Exchange, job: ChoiceJob, options: WholeOptions): Promise<JsonObject> {
+function answerOf(exchange: Exchange, job: ChoiceJob, options: JobOptions): Promise<JsonObject> {
   const atOnce = job.body["logprobs"] === true && job.body["tools"] !== undefined;
-  return atOnce ? answerAtOnce(exchange, job, options.signal) : answerFromStream(exchange, job, options);
+  return atOnce ? answerAtOnce(exchange, job, options) : answerFromStream(exchange, job, options);
 }
 
-async function answerFromStream(exchange: Exchange, job: ChoiceJob, options: WholeOptions): Promise<JsonObject> {
+async function answerFromStream(exchange: Exchange, job: ChoiceJob, options: JobOptions): Promise<JsonObject> {
   const body = { ...job.body, model: exchange.route.model, stream: true, stream_options: { include_usage: true } };
-  const response = await askEngine(exchange, body, options.signal);
-  const assembly = createAnswerAssembly();
+  const response = await askEngine(exchange, body, options);
+  const assembly = exchange.request.form.assembly();
   await pumpEvents(exchange, response, options, (event) => {
-    const chunk = event.kind === "chunk" ? eventJson(event) : null;
+    if (event.kind === "comment") return;
+    options.onChunk();
+    const chunk = eventJson(event);
     if (isObject(chunk)) assembly.add(chunk);
   });
   return assembly.answer();
 }
 
-async function answerAtOnce(exchange: Exchange, job: ChoiceJob, signal: AbortSignal): Promise<JsonObject> {
-  const response = await askEngine(exchange, { ...job.body, model: exchange.route.model, stream: false }, signal);
+async function answerAtOnce(exchange: Exchange, job: ChoiceJob, options: JobOptions): Promise<JsonObject> {
+  const { signal } = options;
+  const response = await askEngine(exchange, { ...job.body, model: exchange.route.model, stream: false }, options);
   try {
     const json: unknown = JSON.parse(await readText(response, ENGINE_ANSWER_BYTES_MAX));
     if (isObject(json) && Array.isArray(json["choices"])) return json;

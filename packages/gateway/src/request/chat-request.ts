@@ -11,7 +11,7 @@ import {
   type FieldRule,
   type FieldRules,
 } from "./field-rules.ts";
-import { choiceJobs, settleShared, type GenerationRequest } from "./generation-request.ts";
+import { COMPLETION_FORM, choiceJobs, settleShared, type GenerationRequest } from "./generation-request.ts";
 import { messages } from "./message-fields.ts";
 import { SAMPLING_FIELDS, tokenLimit } from "./sampling-fields.ts";
 import { TOOL_FIELDS, settleToolChoice } from "./tool-fields.ts";
@@ -81,6 +81,7 @@ export function chatRequest(body: JsonObject): GenerationRequest {
   return {
     path: "/v1/chat/completions",
     promptParam: "messages",
+    form: COMPLETION_FORM,
     stream,
     includeUsage,
     jobs: choiceJobs(fields, body["n"], [{ messages: conversation }]),

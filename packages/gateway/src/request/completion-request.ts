@@ -1,7 +1,7 @@
 import type { JsonObject } from "../json-body.ts";
 import { PROMPTS_MAX, TOP_LOGPROBS_MAX } from "../limits.ts";
 import { integerIn, invalidField, pickFields, refused, type FieldRules } from "./field-rules.ts";
-import { choiceJobs, settleShared, type GenerationRequest } from "./generation-request.ts";
+import { COMPLETION_FORM, choiceJobs, settleShared, type GenerationRequest } from "./generation-request.ts";
 import { SAMPLING_FIELDS, tokenLimit } from "./sampling-fields.ts";
 
 const TOKEN_ID_MAX = 2 ** 31 - 1;
@@ -39,5 +39,12 @@ function promptsOf(value: unknown): readonly Prompt[] {
 export function completionRequest(body: JsonObject): GenerationRequest {
   const prompts = promptsOf(body["prompt"]).map((prompt) => ({ prompt }));
   const { fields, stream, includeUsage } = settleShared(pickFields(body, COMPLETION_FIELDS));
-  return { path: "/v1/completions", promptParam: "prompt", stream, includeUsage, jobs: choiceJobs(fields, body["n"], prompts) };
+  return {
+    path: "/v1/completions",
+    promptParam: "prompt",
+    form: COMPLETION_FORM,
+    stream,
+    includeUsage,
+    jobs: choiceJobs(fields, body["n"], prompts),
+  };
 }

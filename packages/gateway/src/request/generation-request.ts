@@ -1,4 +1,6 @@
 import type { JsonObject } from "../json-body.ts";
+import { errorBody } from "../http-refusal.ts";
+import { completionForm, type AnswerForm } from "../relay/answer-form.ts";
 import { CHOICES_MAX, NAME_TEXT_MAX, N_MAX } from "../limits.ts";
 import { integerIn, invalidField, textUpTo } from "./field-rules.ts";
 
@@ -13,13 +15,19 @@ export interface ChoiceJob {
 
 /** A checked request for generated text. */
 export interface GenerationRequest {
-  readonly path: "/v1/chat/completions" | "/v1/completions";
+  /** Of the engine. */
+  readonly path: string;
   /** The field that holds the prompt, to name where it is too long. */
-  readonly promptParam: "messages" | "prompt";
+  readonly promptParam: string;
+  /** The API it was asked for in. */
+  readonly form: AnswerForm;
   readonly stream: boolean;
   readonly includeUsage: boolean;
   readonly jobs: readonly ChoiceJob[];
 }
+
+/** The form of OpenAI's own completions. */
+export const COMPLETION_FORM: AnswerForm = completionForm(errorBody);
 
 /** The model that a request names. */
 export function modelOf(body: JsonObject): string {

@@ -12,6 +12,8 @@ export interface RequestRecord {
   /** The deployment's model: never the name that was sent. */
   model: string | null;
   counts: TokenCounts | null;
+  /** From the request's start to the first token of its answer, ms. */
+  firstTokenMs: number | null;
   /** Whether its end comes later than its response: its stream is still running. */
   streaming: boolean;
 }
@@ -26,6 +28,7 @@ export function startRecord(request: Request, route: string): RequestRecord {
     route,
     model: null,
     counts: null,
+    firstTokenMs: null,
     streaming: false,
   };
 }
