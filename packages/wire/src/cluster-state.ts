@@ -105,6 +105,25 @@ export interface ProposalView {
   readonly gain: number;
 }
 
+/** The requests at a deployment's head: those that have a turn with its engine, those that wait for one, and how many may wait. */
+export interface QueueView {
+  readonly active: number;
+  readonly waiting: number;
+  readonly limit: number;
+}
+
+/** How long a deployment that a request loaded stays. */
+export interface OnDemandView {
+  /** Of idleness after which it is unloaded; null: it stays until its room is needed. */
+  readonly keepAliveSeconds: number | null;
+  /** Up, and at nobody's work. */
+  readonly idle: boolean;
+  /** When it last came up, or began or ended work: milliseconds since 1970 by the head's clock. */
+  readonly usedAt: number;
+  /** When it goes unless it is used, by the same clock; null: while it is not idle, and where it stays. */
+  readonly until: number | null;
+}
+
 export interface DeploymentView {
   readonly model: ModelId;
   readonly aliases: readonly string[];
@@ -117,6 +136,8 @@ export interface DeploymentView {
   /** Tokens per slot. */
   readonly context: number;
   readonly slots: number;
+  /** As it was within the last second or so. */
+  readonly queue: QueueView;
   readonly speculation: SpeculationView;
   readonly layerCount: number;
   readonly stages: readonly StageView[];
@@ -126,6 +147,8 @@ export interface DeploymentView {
   readonly replan: ReplanPolicy;
   /** Null while the deployed placement is about as good as any. */
   readonly proposal: ProposalView | null;
+  /** Null or absent: a person loaded it, and it stays until a person unloads it. */
+  readonly onDemand?: OnDemandView | null;
 }
 
 /** A machine that asks to be let in; the code is shown on both screens. */

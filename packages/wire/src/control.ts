@@ -10,6 +10,8 @@ export interface DeployWish {
   readonly pins: readonly { readonly node: NodeId; readonly firstLayer: number; readonly lastLayer: number }[];
   readonly without: readonly NodeId[];
   readonly replan: ReplanPolicy;
+  /** Null or absent: a person asked. Else a request did, and what it loaded goes after so many seconds of idleness (null: never). */
+  readonly onDemand?: { readonly keepAliveSeconds: number | null } | null;
 }
 
 /** Ask the head's node to run a deployment. Stages name nodes by their ids here. */
@@ -30,6 +32,27 @@ export interface ReplanRequest {
 
 export interface UndeployRequest {
   readonly type: "undeploy";
+  readonly deployment: DeploymentId;
+}
+
+/** Ask the node that decides such things to load a model for a request that named it. Seconds of idleness as in `DeployWish`. */
+export interface WantRequest {
+  readonly type: "want";
+  readonly contentId: ContentId;
+  readonly keepAliveSeconds: number | null;
+}
+
+/** Tell a head how long what a request loaded stays while idle (seconds; null: always); `byPerson`: it is a person's from now on. */
+export interface KeepRequest {
+  readonly type: "keep";
+  readonly deployment: DeploymentId;
+  readonly keepAliveSeconds: number | null;
+  readonly byPerson: boolean;
+}
+
+/** Ask a head to give up what a request loaded, unless it is at work or a person's by now. */
+export interface EvictRequest {
+  readonly type: "evict";
   readonly deployment: DeploymentId;
 }
 
@@ -102,6 +125,9 @@ export type ControlRequest =
   | DeployRequest
   | ReplanRequest
   | UndeployRequest
+  | WantRequest
+  | KeepRequest
+  | EvictRequest
   | WorkerStartRequest
   | WorkerStopRequest
   | WorkerEndedRequest
@@ -115,6 +141,9 @@ export type ControlRequest =
 export interface ControlAnswers {
   readonly deploy: { readonly accepted: true };
   readonly undeploy: { readonly stopped: boolean };
+  readonly want: { readonly deployment: DeploymentId };
+  readonly keep: { readonly kept: boolean };
+  readonly evict: { readonly evicted: boolean };
   /** `moved`: false where it stands at the best placement already. */
   readonly replan: { readonly deployment: DeploymentId; readonly placement: Placement; readonly moved: boolean };
   /** `held`: for each of the digests, whether the worker puts these weights in from its own file. */

@@ -3,7 +3,7 @@ export type { NodeId, ModelId, ContentId, DeploymentId } from "./ids.ts";
 export { asNodeId, asModelId, asContentId, asDeploymentId, sameModel } from "./ids.ts";
 export { modelKind } from "./device-info.ts";
 export type { Accelerator, BandwidthSource, DecodedBandwidth, DeviceInfo, RaisableMemory } from "./device-info.ts";
-export type { KvType, LayerProfile, ModelProfile } from "./model-profile.ts";
+export type { EmbeddingUse, KvType, LayerProfile, ModelProfile, Pooling } from "./model-profile.ts";
 export { KV_BYTES_PER_ELEMENT } from "./model-profile.ts";
 export type {
   Inventory,
@@ -21,7 +21,7 @@ export type {
   Refusal,
 } from "./plan.ts";
 export { OBJECTIVES } from "./plan.ts";
-export { MICRO_BATCH_TOKENS, promptBatchTokens } from "./prompt-batch.ts";
+export { cellsFor, MICRO_BATCH_TOKENS, promptBatchTokens, textBatchTokens } from "./prompt-batch.ts";
 export type {
   PlannedDraft,
   PlannedSpeculation,
@@ -39,10 +39,12 @@ export type {
   ModelView,
   NodeState,
   NodeView,
+  OnDemandView,
   PendingView,
   Percentiles,
   PredictionView,
   ProposalView,
+  QueueView,
   ReplanPolicy,
   StageTiming,
   StageView,

@@ -97,6 +97,7 @@ const view: Check<DeploymentView> = record({
   head: nodeId,
   context: count(),
   slots: count(),
+  queue: record({ active: count(), waiting: count(), limit: count() }),
   speculation: record({
     type: speculationType,
     draft: nullable(text<ModelId>(MODEL_LENGTH_MAX)),
@@ -125,6 +126,7 @@ const view: Check<DeploymentView> = record({
       gain: amount,
     }),
   ),
+  onDemand: nullable(record({ keepAliveSeconds: nullable(amount), idle: flag, usedAt: amount, until: nullable(amount) })),
 });
 
 const pending: Check<PendingView> = record({
@@ -170,6 +172,7 @@ const advert: Check<Advert> = record({
       fileBytes: amount,
       layerCount: count(LAYERS_MAX),
       contextMax: count(),
+      embeddings: (value) => value === true,
       aliases: list(text(MODEL_LENGTH_MAX), ALIASES_MAX),
     }),
     MODELS_PER_NODE_MAX,

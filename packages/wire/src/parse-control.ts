@@ -3,7 +3,7 @@ import type { ControlAnswers, ControlFailure, ControlReply, ControlRequest, Depl
 import { ClusterdError, type ErrorCode } from "./errors.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
-import type { ModelProfile } from "./model-profile.ts";
+import { POOLINGS, type ModelProfile } from "./model-profile.ts";
 import { plannedSpeculation, vocabulary } from "./parse-speculation.ts";
 import { DEVICES_MAX } from "./stage-place.ts";
 import { OBJECTIVES, type Placement, type PlanStage } from "./plan.ts";
@@ -84,6 +84,7 @@ const wish: Check<DeployWish> = record({
   pins: list(record({ node: text<NodeId>(ID_LENGTH_MAX), firstLayer: layer, lastLayer: layer }), REMOTE_STAGES_MAX + 1),
   without: list(text<NodeId>(ID_LENGTH_MAX), CLUSTER_NODES_MAX),
   replan: oneOf("ask", "auto"),
+  onDemand: nullable(record({ keepAliveSeconds: nullable(amount) })),
 });
 
 const profile: Check<ModelProfile> = record({
@@ -96,6 +97,7 @@ const profile: Check<ModelProfile> = record({
   contextMax: count(),
   vocabularySize: count(),
   embeddingLength: count(),
+  embedding: nullable(record({ pooling: oneOf(...POOLINGS), whole: flag })),
   vocabulary: nullable(vocabulary),
   nextTokenLayers: layer,
   layers: list(
@@ -119,6 +121,9 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
   deploy: record({ type: oneOf("deploy"), deployment, contentId, aliases: list(text(NAME_MAX), 16), placement, wish }),
   replan: record({ type: oneOf("replan"), deployment }),
   undeploy: record({ type: oneOf("undeploy"), deployment }),
+  want: record({ type: oneOf("want"), contentId, keepAliveSeconds: nullable(amount) }),
+  keep: record({ type: oneOf("keep"), deployment, keepAliveSeconds: nullable(amount), byPerson: flag }),
+  evict: record({ type: oneOf("evict"), deployment }),
   "worker-start": record({
     type: oneOf("worker-start"),
     deployment,
@@ -149,6 +154,9 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
 const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[Type]> } = {
   deploy: record({ accepted: oneOf(true) }),
   undeploy: record({ stopped: flag }),
+  want: record({ deployment }),
+  keep: record({ kept: flag }),
+  evict: record({ evicted: flag }),
   replan: record({ deployment, placement, moved: flag }),
   "worker-start": record({ ticket: bytes(TICKET_BYTES), held: list(flag, LAYERS_MAX + 1) }),
   "worker-stop": record({ stopped: flag }),

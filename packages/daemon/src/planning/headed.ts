@@ -7,7 +7,8 @@ import {
   type NodeId,
   type Placement,
 } from "@clusterd/wire";
-import { UNMEASURED } from "../state/apply.ts";
+import { QUEUE_WAITING_MAX } from "../queue/limits.ts";
+import { UNMEASURED, UNUSED } from "../state/apply.ts";
 import type { HeadedDeployment, PlanWish } from "../state/daemon-state.ts";
 
 /** A deployment this node is to head, as it begins. */
@@ -47,7 +48,9 @@ export function newDeployment(
     measuredTokensPerSecond: null,
     measured: UNMEASURED,
     proposal: null,
+    use: UNUSED,
     speculation: { acceptance: null, active: placement.speculation.type !== "off" },
+    queue: { active: 0, waiting: 0, limit: QUEUE_WAITING_MAX },
     timings: [],
     crashesAtMs: [],
     retryAtMs: 0,

@@ -1,6 +1,9 @@
 import { CLUSTER_NODES_MAX, isNewer, type DeploymentId, type LinkView, type NodeId } from "@clusterd/wire";
-import type { DaemonState, HeadedDeployment, MeasuredRecord, OtherNode, StateEvent } from "./daemon-state.ts";
+import type { DaemonState, HeadedDeployment, MeasuredRecord, OtherNode, StateEvent, UseRecord } from "./daemon-state.ts";
 import { afterCrash } from "./crash-policy.ts";
+
+/** Of a deployment that is not up. */
+export const UNUSED: UseRecord = { idleSinceMs: null, usedAt: 0, served: false };
 
 /** Of a placement that has not answered anything yet. */
 export const UNMEASURED: MeasuredRecord = { stepsPerSecond: null, promptTokensPerSecond: null };
@@ -66,6 +69,7 @@ function changed(
       return {
         ...deployment,
         phase: "loading",
+        use: UNUSED,
         epoch: deployment.epoch + 1,
         progress: deployment.placement.stages.map(() => 0),
         speculation: { acceptance: null, active: deployment.placement.speculation.type !== "off" },
@@ -89,10 +93,16 @@ function changed(
       return { ...deployment, measured: { ...deployment.measured, ...event.measured } };
     case "deployment-proposal":
       return { ...deployment, proposal: event.proposal };
+    case "deployment-used":
+      return { ...deployment, use: event.use };
+    case "deployment-kept":
+      return { ...deployment, asked: { ...deployment.asked, onDemand: event.onDemand } };
     case "deployment-timed":
       return { ...deployment, timings: event.timings };
     case "deployment-speculation":
       return { ...deployment, speculation: event.speculation };
+    case "deployment-queue":
+      return { ...deployment, queue: event.queue };
     case "deployment-broken":
       return deployment.wanted ? afterCrash(deployment, event.failure, event.atMs) : deployment;
     case "deployment-replanned":

@@ -17,6 +17,7 @@ import type {
   PendingView,
   Placement,
   ProposalView,
+  QueueView,
   SpeculationWish,
   StageTiming,
 } from "@clusterd/wire";
@@ -80,6 +81,16 @@ export interface MeasuredRecord {
   readonly promptTokensPerSecond: number | null;
 }
 
+/** When a deployment last worked: see on-demand/idle-policy.ts. */
+export interface UseRecord {
+  /** Since when it is idle, in monotonic milliseconds; null: it works, or is not up. */
+  readonly idleSinceMs: number | null;
+  /** When it last came up, or began or ended work, in milliseconds since 1970. */
+  readonly usedAt: number;
+  /** Whether it has worked for anyone since it came up. */
+  readonly served: boolean;
+}
+
 /** A deployment this node heads. */
 export interface HeadedDeployment {
   readonly id: DeploymentId;
@@ -101,7 +112,9 @@ export interface HeadedDeployment {
   readonly measuredTokensPerSecond: number | null;
   readonly measured: MeasuredRecord;
   readonly proposal: ProposalView | null;
+  readonly use: UseRecord;
   readonly speculation: SpeculationRecord;
+  readonly queue: QueueView;
   /** Of the placement's stages, in order. */
   readonly timings: readonly (StageTiming | null)[];
   /** Monotonic milliseconds of its latest crashes, oldest first. */
@@ -135,8 +148,11 @@ export type StateEvent =
   | { readonly type: "deployment-measured"; readonly id: DeploymentId; readonly tokensPerSecond: number }
   | { readonly type: "deployment-record"; readonly id: DeploymentId; readonly measured: Partial<MeasuredRecord> }
   | { readonly type: "deployment-proposal"; readonly id: DeploymentId; readonly proposal: ProposalView | null }
+  | { readonly type: "deployment-used"; readonly id: DeploymentId; readonly use: UseRecord }
+  | { readonly type: "deployment-kept"; readonly id: DeploymentId; readonly onDemand: { readonly keepAliveSeconds: number | null } | null }
   | { readonly type: "deployment-timed"; readonly id: DeploymentId; readonly timings: readonly (StageTiming | null)[] }
   | { readonly type: "deployment-speculation"; readonly id: DeploymentId; readonly speculation: SpeculationRecord }
+  | { readonly type: "deployment-queue"; readonly id: DeploymentId; readonly queue: QueueView }
   | { readonly type: "deployment-broken"; readonly id: DeploymentId; readonly failure: Failure; readonly atMs: number }
   | { readonly type: "deployment-replanned"; readonly id: DeploymentId; readonly placement: Placement }
   | { readonly type: "deployment-failed"; readonly id: DeploymentId; readonly failure: Failure }

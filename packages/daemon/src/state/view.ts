@@ -11,6 +11,7 @@ import {
 } from "@clusterd/wire";
 import type { DaemonState, HeadedDeployment } from "./daemon-state.ts";
 import { displayNames } from "./names.ts";
+import { onDemandView } from "../on-demand/idle-policy.ts";
 
 /** A deployment this node heads, as every member sees it. */
 export function deploymentView(deployment: HeadedDeployment): DeploymentView {
@@ -25,6 +26,7 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
     head: placement.head as NodeId,
     context: placement.context,
     slots: placement.slots,
+    queue: deployment.queue,
     speculation: {
       type: placement.speculation.type,
       draft: placement.speculation.draft?.model ?? null,
@@ -51,6 +53,7 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
     prediction: predictionView(deployment),
     replan: deployment.asked.replan,
     proposal: deployment.proposal,
+    onDemand: onDemandView(deployment),
   };
 }
 
