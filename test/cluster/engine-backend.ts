@@ -21,6 +21,7 @@ export function engineBackend(
     phase: "ready",
     reason: null,
     head: NODE,
+    work: { active: 0, waiting: 0 },
     createdSeconds: 0,
   };
   return {

@@ -51,6 +51,7 @@ const state: ClusterState = {
       head: a,
       context: 4096,
       slots: 1,
+      queue: { active: 1, waiting: 2, limit: 256 },
       speculation: { type: "ngram", draft: null, acceptance: null, active: true },
       layerCount: 10,
       stages: [stage(a, 0, 6), stage(b, 7, 9)],
@@ -118,4 +119,14 @@ test("a host's memory counts what live deployments use", () => {
 
 test("sizes for people", () => {
   expect([0, 999, 1e6, 671e9].map(sizeText)).toEqual(["0 B", "999 B", "1.0 MB", "671 GB"]);
+});
+
+test("who is answered and who waits", () => {
+  const [card] = pageOf(state).deployments;
+  expect(card?.queueText).toBe("1 being answered · 2 of at most 256 waiting");
+  const idle = {
+    ...state,
+    deployments: state.deployments.map((each) => ({ ...each, queue: { active: 0, waiting: 0, limit: 256 } })),
+  };
+  expect(pageOf(idle).deployments[0]?.queueText).toBe("idle");
 });

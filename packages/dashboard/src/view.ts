@@ -43,6 +43,8 @@ export interface DeploymentCard {
   /** A better placement and how to move to it; null where there is none. */
   readonly proposalText: string | null;
   readonly detailText: string;
+  /** Who is being answered and who waits. */
+  readonly queueText: string;
   readonly segments: readonly Segment[];
   readonly progress: number;
 }
@@ -134,6 +136,7 @@ function deploymentCard(
     speedText: `${measured === null ? "not measured yet" : `${measured.toFixed(1)} tokens/s`} · ${predicted.toFixed(1)} predicted`,
     predictionText: predictionText(deployment),
     proposalText: proposalText(deployment, names),
+    queueText: queueText(deployment.queue),
     detailText: `${deployment.layerCount} layers · context ${deployment.context} × ${deployment.slots} · head ${names.get(deployment.head) ?? "gone"}`,
     progress: weight === 0 ? 0 : deployment.stages.reduce((sum, stage) => sum + stage.progress * stage.weightBytes, 0) / weight,
     segments: deployment.stages.map((stage) => ({
@@ -163,6 +166,11 @@ function predictionText({ prediction }: DeploymentView): string {
   ];
   const firstToken = firsts.length === 0 ? "" : ` · first token of a ${promptTokens}-token prompt: ${firsts.join(", ")}`;
   return `predicted ${low.toFixed(1)} to ${high.toFixed(1)} tokens/s${off}${firstToken}`;
+}
+
+function queueText({ active, waiting, limit }: DeploymentView["queue"]): string {
+  if (active === 0 && waiting === 0) return "idle";
+  return `${active} being answered · ${waiting === 0 ? "none waiting" : `${waiting} of at most ${limit} waiting`}`;
 }
 
 function proposalText({ model, proposal, replan }: DeploymentView, names: ReadonlyMap<NodeId, string>): string | null {

@@ -184,4 +184,5 @@ const advert: Check<Advert> = record({
   pending: list(pending, PENDING_MAX),
   addresses: list(text(MODEL_LENGTH_MAX), ADDRESSES_MAX),
   dataPlane: record({ port: count(65535), fingerprint: text(ID_LENGTH_MAX) }),
+  settings: nullable(text(ID_LENGTH_MAX)),
 });

@@ -37,6 +37,7 @@ export function deploymentLines(state: ClusterState, deployment: DeploymentView,
     ...(deployment.reason === null ? [] : [`  ${printable(deployment.reason)}`]),
     `  ${measured} (${predictedText(deployment)}) · head ${nameOf(deployment.head)} · ` +
       `context ${deployment.context} × ${deployment.slots} · epoch ${deployment.epoch}`,
+    ...queueLines(deployment.queue),
     ...firstTokenLines(deployment.prediction),
     ...speculationLines(deployment.speculation),
     ...proposalLines(deployment, nameOf, style),
@@ -48,6 +49,12 @@ export function deploymentLines(state: ClusterState, deployment: DeploymentView,
 function predictedText({ predictedTokensPerSecond, prediction: { low, high, error } }: DeploymentView): string {
   const off = error === null ? "" : `, ${error >= 0 ? "+" : "−"}${(Math.abs(error) * 100).toFixed(0)} % off`;
   return `predicted ${rate(predictedTokensPerSecond)}, ${rate(low)} to ${rate(high)}${off}`;
+}
+
+/** Nothing while nobody asks. */
+function queueLines({ active, waiting, limit }: DeploymentView["queue"]): string[] {
+  if (active === 0 && waiting === 0) return [];
+  return [`  ${active} being answered · ${waiting} waiting (at most ${limit})`];
 }
 
 function firstTokenLines({

@@ -15,6 +15,7 @@ export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) 
     head: { id: view.head, name: names.get(view.head) ?? view.head },
     context: view.context,
     slots: view.slots,
+    work: { active: view.queue.active, waiting: view.queue.waiting },
     speculationPaused: view.speculation.type !== "off" && !view.speculation.active,
     createdSeconds: createdSeconds(id),
   }));

@@ -40,6 +40,8 @@ export interface OwnFacts {
   readonly addresses: readonly string[];
   readonly dataPlane: DataPlaneAddress;
   readonly draining: boolean;
+  /** Digest of the cluster's settings as this node knows them. */
+  readonly settings?: string;
 }
 
 export interface OtherNode {

@@ -24,7 +24,9 @@ export function Deployments({ deployments }: { readonly deployments: readonly De
           {deployment.reason !== null && <p class="reason">{deployment.reason}</p>}
           <Strip deployment={deployment} />
           {deployment.proposalText !== null && <p class="proposal">{deployment.proposalText}</p>}
-          <p class="quiet">{deployment.detailText}</p>
+          <p class="quiet">
+            {deployment.detailText} · {deployment.queueText}
+          </p>
           <p class="quiet">{deployment.predictionText}</p>
           <Layers deployment={deployment} />
         </article>

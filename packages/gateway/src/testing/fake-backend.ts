@@ -21,6 +21,7 @@ export function fakeRoute(changes: Partial<Route> = {}): Route {
     head: HEAD,
     context: 1024,
     slots: 2,
+    work: { active: 0, waiting: 0 },
     createdSeconds: 1_700_000_000,
     ...changes,
   };
@@ -50,6 +51,7 @@ function deploymentOf(route: Route): DeploymentView {
     head: route.head.id,
     context: route.context,
     slots: route.slots,
+    queue: { ...route.work, limit: 256 },
     speculation: { type: "ngram", draft: null, acceptance: 0.75, active: route.speculationPaused !== true },
     layerCount: 16,
     stages: [
