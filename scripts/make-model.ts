@@ -11,6 +11,14 @@ import { completeShape, flagOf, SHAPE_NUMBERS, type ShapeNumber } from "./make-m
 import { writeModel } from "./make-model/write-model.ts";
 
 const DEMO = new URL("../models/demo-16l-q8_0.gguf", import.meta.url);
+/** By llama.cpp's names; the numbers are its header's. */
+const POOLINGS: ReadonlyMap<string, number> = new Map([
+  ["none", 0],
+  ["mean", 1],
+  ["cls", 2],
+  ["last", 3],
+  ["rank", 4],
+]);
 const numbers = Object.entries(SHAPE_NUMBERS) as [ShapeNumber, string][];
 
 const HELP = `Usage: node scripts/make-model.ts OUT.gguf [--arch NAME | --preset NAME] [options]
@@ -22,6 +30,7 @@ const HELP = `Usage: node scripts/make-model.ts OUT.gguf [--arch NAME | --preset
   --expert-type T   of the experts' (as --type)
   --header-only     only the header; the weights are a hole of the right length that takes no space
   --tied, --no-tied whether the embedding serves as output matrix
+  --pooling NAME    makes embeddings of texts: ${[...POOLINGS.keys()].join(", ")} of its tokens' vectors (encoders: mean)
   --seed N          other random weights (1); the same seed gives the same file
 ${numbers.map(([key, help]) => `  --${flagOf(key)} N`.padEnd(27) + help).join("\n")}
 
@@ -41,6 +50,7 @@ function readArguments() {
       "expert-type": { type: "string" },
       "header-only": { type: "boolean", default: false },
       tied: { type: "boolean" },
+      pooling: { type: "string" },
       seed: { type: "string", default: "1" },
       ...Object.fromEntries(numbers.map(([key]) => [flagOf(key), { type: "string" } as const])),
     },
@@ -78,9 +88,10 @@ async function main(): Promise<void> {
   const shape = completeShape(given, (partial) => architecture.typical(partial));
   if (shape.nextTokenLayers > 0 && architectureName !== "deepseek2")
     throw new Error("--next-token-layers is for --arch deepseek2 only.");
+  const pooling = values.pooling === undefined ? null : known("pooling", values.pooling, POOLINGS);
   // The header tells one model from another, so what only its weights show is in its name.
   const name = `${values.preset ?? architectureName} ${shape.layers} x ${shape.width} seed ${values.seed}`;
-  const model = describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)));
+  const model = describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)), pooling);
   const bytes = await writeModel(out, {
     ...model,
     typeOf: (tensor) => storedType(tensor, tensor.name.includes("_exps.") ? (values["expert-type"] ?? values.type) : values.type),

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { readModelFile } from "../packages/catalog/src/read-model.ts";
 import { ensureEngine, startHead, startWorker, type BufferKind, type Engine } from "../packages/engine/src/index.ts";
 import { costModel, PROCESS_BYTES } from "../packages/planner/src/cost.ts";
-import type { KvType, ModelProfile } from "../packages/wire/src/index.ts";
+import { cellsFor, type KvType, type ModelProfile } from "../packages/wire/src/index.ts";
 
 const MAKE_MODEL = resolve(import.meta.dirname, "../scripts/make-model.ts");
 const run = promisify(execFile);
@@ -46,6 +46,12 @@ const SHAPES = {
   "Mamba 2, attention, experts: Granite 4":
     "--arch granitehybrid --layers 4 --width 512 --heads 4 --kv-heads 1 --head-width 128 --experts 16 --experts-used 10 " +
     "--expert-feed-forward 96 --shared-feed-forward 192 --inner-width 1024 --state-width 128 --state-heads 16 --tied",
+  "embeddings, encoder: BERT": "--arch bert --layers 4 --width 384",
+  "embeddings, encoder with a gate: Nomic": "--arch nomic-bert --layers 4 --width 512 --vocab 20000",
+  "embeddings of the last token: Qwen3":
+    "--arch qwen3 --layers 4 --width 512 --heads 8 --kv-heads 4 --feed-forward 1536 --tied --vocab 20000 --pooling last",
+  "embeddings by the mean: Qwen3":
+    "--arch qwen3 --layers 4 --width 512 --heads 8 --kv-heads 4 --feed-forward 1536 --tied --vocab 20000 --pooling mean",
   "recurrent only: Mamba 2": "--arch mamba2 --layers 3 --width 1024 --state-width 128",
   "short convolutions: LFM2": "--arch lfm2 --layers 4 --width 512 --heads 8 --kv-heads 4 --feed-forward 2048",
 } as const;
@@ -97,6 +103,7 @@ async function load(
       ...{ context, slots, kv },
       threads: 1,
       acceleratorId: null,
+      embedding: profile.embedding ?? null,
       signal,
     }),
   );
@@ -104,6 +111,9 @@ async function load(
   // As the head is started: two stages overlap with fewer tokens at a time.
   const microBatchTokens = busy > 1 ? 256 : 512;
   const cost = costModel(profile, context, slots, kv, undefined, { microBatchTokens, speculation: "off" });
+  const { embedding, vocabularySize, embeddingLength } = profile;
+  const textTokens = embedding?.whole === true ? cellsFor(context) : embedding ? microBatchTokens : 0;
+  const outputBytes = 4 * Math.min(textTokens, context * slots) * (vocabularySize + embeddingLength);
   return layers.map((count, index) => {
     const first = layers.slice(0, index).reduce((sum, before) => sum + before, 0);
     const own = profile.layers.slice(first, first + count);
@@ -127,7 +137,8 @@ async function load(
         weights: told("model"),
         keysAndValues: told("KV"),
         state: told("RS"),
-        buffers: told("compute", "output"),
+        // Room for the outputs of a batch of texts is made with the first one.
+        buffers: textTokens > 0 && index === 0 ? told("compute") + outputBytes : told("compute", "output"),
       },
     };
   });
@@ -139,6 +150,9 @@ const wrong = (planned: Taken, taken: Taken): readonly string[] =>
     .filter((part) => Math.abs(planned[part] - taken[part]) > Math.max(SHARE_OFF_MAX * taken[part], ROUNDING_BYTES))
     .map((part) => `${part}: planned ${planned[part]}, engine ${taken[part]}`);
 
+/** A context that the shape can have. */
+const contextFor = (shape: Shape, context: number): number => (shape === "embeddings, encoder: BERT" ? 512 : context);
+
 const USES: readonly Use[] = [
   { context: 1024, slots: 1, kv: "f16" },
   { context: 2000, slots: 2, kv: "q8_0" },
@@ -147,7 +161,7 @@ const USES: readonly Use[] = [
 test.each((Object.keys(SHAPES) as Shape[]).flatMap((shape) => USES.map((use) => ({ shape, ...use }))))(
   "$shape, $slots × $context tokens of $kv: every part as the engine says",
   async ({ shape, ...use }) => {
-    const [stage] = await load(shape, use);
+    const [stage] = await load(shape, { ...use, context: contextFor(shape, use.context) });
     expect(stage?.engine.weights).toBeGreaterThan(1e6);
     expect(wrong(stage?.planned as Taken, stage?.engine as Taken)).toEqual([]);
   },
@@ -157,6 +171,9 @@ test.each<[Shape, Use, readonly number[]]>([
   ["dense: Llama", { context: 1024, slots: 2, kv: "f16" }, [2, 3]],
   ["sliding window, experts: gpt-oss", { context: 1024, slots: 1, kv: "q4_0" }, [1, 3]],
   ["delta net, attention, experts: Qwen3-Next", { context: 1024, slots: 1, kv: "f16" }, [2, 2]],
+  ["embeddings, encoder: BERT", { context: 512, slots: 1, kv: "f16" }, [2, 2]],
+  ["embeddings, encoder with a gate: Nomic", { context: 2048, slots: 1, kv: "f16" }, [1, 3]],
+  ["embeddings by the mean: Qwen3", { context: 1024, slots: 1, kv: "f16" }, [2, 2]],
 ])("%s over a worker: every part of both stages", async (shape, use, counts) => {
   const stages = await load(shape, use, counts);
   expect(stages).toHaveLength(2);

@@ -15,6 +15,10 @@ export interface Architecture {
   layer(shape: Shape, index: number): readonly Tensor[];
   /** Name of the norm before the output, where it is not the usual one. */
   readonly outputNorm?: string;
+  /** Keys without the architecture's name before them. */
+  readonly plainKeys?: Keys;
+  /** What stands besides the embedding and the layers, where it is not a norm and an output matrix. */
+  ends?(shape: Shape): readonly Tensor[];
 }
 
 const EPSILON = { float: 1e-5 };

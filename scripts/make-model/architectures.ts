@@ -1,5 +1,6 @@
 import type { Architecture } from "./architecture.ts";
 import { deepseek2 } from "./architectures/deepseek2.ts";
+import { bert, nomicBert } from "./architectures/encoders.ts";
 import { llama, qwen3, qwen3moe } from "./architectures/llama.ts";
 import { graniteHybrid, lfm2, mamba2, qwen3next } from "./architectures/recurrent.ts";
 import { gemma3, gptOss } from "./architectures/windowed.ts";
@@ -16,4 +17,6 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, 
   ["granitehybrid", graniteHybrid],
   ["mamba2", mamba2],
   ["lfm2", lfm2],
+  ["bert", bert],
+  ["nomic-bert", nomicBert],
 ]);

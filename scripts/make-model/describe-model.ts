@@ -34,6 +34,7 @@ export function describeModel(
   architecture: Architecture,
   shape: Shape,
   demo: readonly MetadataEntry[],
+  pooling: number | null = null,
 ): DescribedModel {
   const problem = architecture.problem?.(shape) ?? shapeProblem(shape);
   if (problem !== null) throw new Error(`This model cannot be: ${problem}.`);
@@ -44,17 +45,22 @@ export function describeModel(
     metadata: [
       entry("general.architecture", architectureName),
       entry("general.name", name),
-      ...Object.entries({ ...architecture.keys(shape), vocab_size: vocabulary }).map(([key, value]) =>
-        entry(`${architectureName}.${key}`, value),
-      ),
+      ...Object.entries({
+        ...architecture.keys(shape),
+        vocab_size: vocabulary,
+        ...(pooling === null ? {} : { pooling_type: pooling }),
+      }).map(([key, value]) => entry(`${architectureName}.${key}`, value)),
+      ...Object.entries(architecture.plainKeys ?? {}).map(([key, value]) => entry(key, value)),
       ...tokenizer,
     ],
     tensors: [
       // Tied, the rows serve as output too, where a large spread would make the word just read the next one.
       { ...matrix("token_embd", width, vocabulary), fill: { spread: shape.tied ? TIED_SPREAD / Math.sqrt(width) : 1 } },
       ...Array.from({ length: shape.layers + shape.nextTokenLayers }, (_, index) => architecture.layer(shape, index)).flat(),
-      norm(architecture.outputNorm ?? "output_norm", width),
-      ...(shape.tied ? [] : [matrix("output", width, vocabulary)]),
+      ...(architecture.ends?.(shape) ?? [
+        norm(architecture.outputNorm ?? "output_norm", width),
+        ...(shape.tied ? [] : [matrix("output", width, vocabulary)]),
+      ]),
     ],
     vocabulary,
   };

@@ -1,4 +1,5 @@
 import type { ModelProfile } from "@clusterd/wire";
+import { isEncoder } from "./embedding-use.ts";
 import type { GuardedHeader } from "./header-guard.ts";
 import type { HeaderKeys } from "./header-keys.ts";
 
@@ -85,6 +86,7 @@ function feedForward(shapes: LayerShapes, keys: HeaderKeys, { layer, width, isHy
     const result = keys.architecture === "gpt-oss" ? 0 : width;
     return 3 * width + query + shared + used * (result + 3 * expert);
   }
+  if (isEncoder(keys)) return (place === "worker" ? 2 : 3) * width + encoderInner(shapes, keys, layer);
   // Without a gate of its own, gate and up come as one matrix, or there is none.
   const inner = (shapes.has("ffn_gate") ? 3 : 2) * columns(shapes, "ffn_up");
   if (place === "worker") return 2 * width + inner;
@@ -92,6 +94,13 @@ function feedForward(shapes: LayerShapes, keys: HeaderKeys, { layer, width, isHy
   const rotates = place === "head, quantised" && (keys.optional("attention.key_length") ?? 0) % ROTATED_STEP === 0;
   const queries = rotates ? (shapes.has("post_ffw_norm") ? 2 : 0) : 1;
   return 3 * width + queries * query + inner;
+}
+
+/** Without a cache, queries are gone by then; a block without a gate works in place, and one matrix may be gate and up in one. */
+function encoderInner(shapes: LayerShapes, keys: HeaderKeys, layer: number): number {
+  const up = columns(shapes, "ffn_up");
+  if (shapes.has("ffn_gate")) return 3 * up;
+  return up === keys.perLayer("feed_forward_length", layer) ? up : 2 * up;
 }
 
 /** Latent attention: queries in the latent space of the keys and the result in it, for every head. */

@@ -1,6 +1,7 @@
 import { asContentId, asModelId, LAYERS_MAX, type LayerProfile, type ModelProfile } from "@clusterd/wire";
 import { activationElements } from "./activation-elements.ts";
 import { brokenModel } from "./broken-model.ts";
+import { embeddingUse } from "./embedding-use.ts";
 import type { GuardedHeader } from "./header-guard.ts";
 import { METADATA_TEXT_MAX } from "./limits.ts";
 import { headerKeys, type HeaderKeys } from "./header-keys.ts";
@@ -54,6 +55,7 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
     contextMax: keys.whole("context_length"),
     vocabularySize: metadata.vocabulary?.size ?? keys.optional("vocab_size") ?? 0,
     embeddingLength,
+    embedding: embeddingUse(keys, path),
     vocabulary: metadata.vocabulary,
     nextTokenLayers,
     layers: layerProfiles(keys, weights, nextTokenLayers),

@@ -9,6 +9,8 @@ export interface HeaderKeys {
   optional(key: string): number | null;
   /** A value that may be one for all layers or one for each. */
   perLayer(key: string, layer: number): number | null;
+  /** Null where the key is missing or says neither yes nor no. */
+  truth(key: string): boolean | null;
   /** A list with one item per layer that says yes or no; null where the key is missing or no list. */
   flags(key: string): readonly boolean[] | null;
 }
@@ -28,6 +30,10 @@ export function headerKeys(metadata: ModelMetadata, path: string): HeaderKeys {
       return value;
     },
     optional: (key) => number(at(key)),
+    truth(key) {
+      const value = at(key);
+      return typeof value === "boolean" ? value : null;
+    },
     perLayer(key, layer) {
       const value = at(key);
       return Array.isArray(value) ? number(value[layer]) : number(value);

@@ -1,3 +1,4 @@
+import { isEncoder } from "./embedding-use.ts";
 import type { HeaderKeys } from "./header-keys.ts";
 
 /** What a layer keeps between tokens. */
@@ -52,6 +53,7 @@ const WINDOW_PATTERNS: ReadonlyMap<string, WindowPattern> = new Map<string, Wind
   ["cohere2moe", { every: 4, wholeFirst: true }],
   ["exaone-moe", { every: 4, window: 128 }],
   ["exaone4", { every: 4, window: 4096, layers: 64 }],
+  ["gemma-embedding", { every: 6 }],
   ["gemma2", { every: 2, window: 4096 }],
   ["gemma3", { every: 6 }],
   ["gemma3n", { every: 5 }],
@@ -59,6 +61,7 @@ const WINDOW_PATTERNS: ReadonlyMap<string, WindowPattern> = new Map<string, Wind
   ["laguna", { every: 4, wholeFirst: true }],
   ["llama4", { every: 4, window: 8192, fixed: 8192 }],
   ["mellum", { every: 4 }],
+  ["modern-bert", { every: 3, wholeFirst: true }],
   ["muse-glimmer", { every: 4 }],
   ["olmo2", { every: 4 }],
   ["plamo3", { every: 8 }],
@@ -85,7 +88,11 @@ export function layerKinds(keys: HeaderKeys, layerCount: number, nextTokenLayers
   return Array.from({ length: layerCount }, (_, layer) => {
     if (layer >= trunk) return { hasCache: true, hasState: false, window: null };
     const { attention, recurrent } = mixerOf(keys, layer);
-    return { hasCache: attention && layer < cached, hasState: recurrent, window: attention ? (windows[layer] ?? null) : null };
+    return {
+      hasCache: attention && layer < cached && !isEncoder(keys),
+      hasState: recurrent,
+      window: attention ? (windows[layer] ?? null) : null,
+    };
   });
 }
 

@@ -23,6 +23,7 @@ export function advertFacts(state: DaemonState): AdvertFacts {
     })),
     pending,
     dataPlane,
+    settings: state.own.settings ?? null,
   };
 }
 
@@ -36,6 +37,7 @@ export function advertModels(entries: readonly CatalogEntry[]): readonly AdvertM
     fileBytes: profile.fileBytes,
     layerCount: profile.layers.length,
     contextMax: profile.contextMax,
+    embeddings: (profile.embedding ?? null) !== null,
     aliases,
   }));
 }

@@ -59,6 +59,9 @@ import { askCounters } from "./deployments/engine-counters.ts";
 import { createPredictionLog } from "./planning/prediction-log.ts";
 import { watchPlans } from "./planning/watch-plans.ts";
 import { watchSpeed } from "./speed-watch.ts";
+import { readSettings } from "./settings/settings-file.ts";
+import { createSettings } from "./settings/shared-settings.ts";
+import { spreadSettings } from "./settings/spread-settings.ts";
 import type { DaemonState } from "./state/daemon-state.ts";
 import { placeNames } from "./state/names.ts";
 import { createStore } from "./state/store.ts";
@@ -189,6 +192,11 @@ async function compose(
     return mesh;
   };
 
+  const warn = (message: string): void => say(message, "warn");
+  const kept = await readSettings(paths.settings, warn);
+  const settings = stack.use(createSettings({ self: identity.id, path: paths.settings, kept, warn }));
+  stack.use(spreadSettings({ settings, store, mesh: () => mesh, log: say }));
+
   const weights = createModelWeights(catalog, join(paths.cache, "digests"));
   const workers: WorkerHost = stack.use(
     createWorkerHost({
@@ -258,10 +266,10 @@ async function compose(
           ? { stopped: await workers.stop(request.deployment, request.epoch) }
           : theMesh().request(node, request, { signal: within }),
     },
-    modelPath(model, contentId) {
+    modelFile(model, contentId) {
       const file = catalog.byContent(contentId);
       if (file === null) throw new ClusterdError("model_broken", `The file of ${model} is not on this node any more.`);
-      return file.path;
+      return { path: file.path, embedding: file.profile.embedding ?? null };
     },
     replan(deployment) {
       const file = catalog.byContent(deployment.contentId);
@@ -312,6 +320,7 @@ async function compose(
     replanHere: (id, within) => deployer.replan(id, within),
     setDraining,
     links,
+    settings,
   });
   let readyTold = false;
   let apiUp = false;

@@ -34,14 +34,26 @@ export function computeBuffers(model: ModelProfile, use: BufferUse): ComputeBuff
   const own = inputs + Math.max(perToken * (use.kv === "f16" ? f16Cache : quantisedCache), perToken * recurrent + state);
   // The residual stream comes to a worker as an input.
   const remote = inputs + Math.max(perToken * worker, perToken * Math.max(0, recurrent - model.embeddingLength) + state);
-  const outputs = Math.min(use.slots * (1 + DRAFTED_TOKENS[use.speculation]), use.context * use.slots);
+  const makesEmbeddings = (model.embedding ?? null) !== null;
+  // Every token of an embedding is an output; the engine keeps room for its logits too, even where no graph computes them.
+  const outputs = makesEmbeddings ? tokens : Math.min(use.slots * (1 + DRAFTED_TOKENS[use.speculation]), use.context * use.slots);
   const logits = F32_BYTES * outputs * model.vocabularySize;
-  const last = inputs + tokens * model.hiddenBytes + logits + outputs * model.hiddenBytes;
-  return { head: Math.max(own, last) + logits, worker: remote };
+  const last = inputs + tokens * model.hiddenBytes + (isEncoder(model) ? 0 : logits) + outputs * model.hiddenBytes;
+  const kept = logits + (makesEmbeddings ? outputs * model.hiddenBytes : 0);
+  return { head: Math.max(own, last) + kept, worker: remote };
 }
 
+/** Whether it keeps nothing of a token for those after it: its attention is over the batch. */
+const isEncoder = ({ embedding, layers }: ModelProfile): boolean =>
+  (embedding ?? null) !== null && layers.every((layer) => layer.kvElementsPerToken === 0);
+
 /** A row of each mask there is, for one token: a 16-bit float for every token a slot's cache has room for. */
-function maskBytes({ layers }: ModelProfile, use: BufferUse): number {
+function maskBytes(model: ModelProfile, use: BufferUse): number {
+  const { layers } = model;
+  if (isEncoder(model)) {
+    const masks = layers.some(({ kvWindowTokens }) => kvWindowTokens !== null) ? 2 : 1;
+    return F16_BYTES * masks * Math.min(use.microBatchTokens, use.context * use.slots);
+  }
   const cached = layers.filter((layer) => layer.kvElementsPerToken > 0);
   const [windowed] = cached.flatMap(({ kvWindowTokens }) => (kvWindowTokens === null ? [] : [kvWindowTokens]));
   const whole = cached.length > 0 ? cacheTokens(use) : 0;

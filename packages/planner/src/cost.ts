@@ -1,4 +1,5 @@
 import {
+  cellsFor,
   KV_BYTES_PER_ELEMENT,
   MICRO_BATCH_TOKENS,
   type KvType,
@@ -85,7 +86,8 @@ export function costModel(
   engine: EngineUse = {},
 ): CostModel {
   const draftBytes = draft === undefined ? 0 : draftMemory(draft, context, slots, kv);
-  const microBatchTokens = engine.microBatchTokens ?? MICRO_BATCH_TOKENS;
+  // A text that has to be computed in one piece is one batch, however many stages there are.
+  const microBatchTokens = model.embedding?.whole === true ? cellsFor(context) : (engine.microBatchTokens ?? MICRO_BATCH_TOKENS);
   const speculation = engine.speculation ?? "ngram";
   const costs = planCosts(model, { context, slots, kv, microBatchTokens, speculation }, draftBytes);
   const perElement = KV_BYTES_PER_ELEMENT[kv];

@@ -1,8 +1,11 @@
-import { KV_BYTES_PER_ELEMENT, type KvType, type LayerProfile, type ModelProfile, type Placement } from "@clusterd/wire";
-
-/** llama.cpp rounds the tokens of a cache up to this (v0.5.0: `GGML_PAD(n_ctx, 256)`). */
-const CELLS_STEP = 256;
-const padded = (tokens: number): number => Math.ceil(tokens / CELLS_STEP) * CELLS_STEP;
+import {
+  cellsFor,
+  KV_BYTES_PER_ELEMENT,
+  type KvType,
+  type LayerProfile,
+  type ModelProfile,
+  type Placement,
+} from "@clusterd/wire";
 
 /** A layer as a plan counts it. */
 export type LayerCost = Placement["model"]["layers"][number];
@@ -23,12 +26,12 @@ export interface CacheUse {
 
 /** Tokens that the cache of one slot has room for (`n_ctx_seq`: the slots share the whole, and each share is rounded up again). */
 export function cacheTokens({ context, slots }: Pick<CacheUse, "context" | "slots">): number {
-  return padded(Math.floor(padded(context * slots) / slots));
+  return cellsFor(Math.floor(cellsFor(context * slots) / slots));
 }
 
 /** Tokens that a slot's cache of a layer with that window has room for: the window and a micro-batch before it (`llama_kv_cache_iswa`). */
 export function windowTokens(window: number, use: Pick<CacheUse, "context" | "slots" | "microBatchTokens">): number {
-  return padded(Math.min(cacheTokens(use), window + use.microBatchTokens));
+  return cellsFor(Math.min(cacheTokens(use), window + use.microBatchTokens));
 }
 
 /**

@@ -15,14 +15,17 @@ import { planThroughput } from "./throughput.ts";
 
 /** Context where none is asked for: enough for a long conversation, cheap enough to fit beside most models. */
 export const CONTEXT_DEFAULT = 8192;
-const CONTEXT_MIN = 512;
+/** For a model that makes embeddings of whole texts: its buffers hold a batch of that many tokens, with logits for each. */
+const WHOLE_TEXT_DEFAULT = 2048;
+export const CONTEXT_MIN = 512;
 
 /** The placement of a model on machines, or why there is none. Pure: the same request, nodes in any order, gives the same plan. */
 export function plan(request: PlanRequest): PlanResult {
   const speculation = chosenSpeculation(request);
   const usable = checked(request);
   const notes: string[] = [];
-  const wanted = request.context ?? Math.min(request.model.contextMax, CONTEXT_DEFAULT);
+  const usual = request.model.embedding?.whole === true ? WHOLE_TEXT_DEFAULT : CONTEXT_DEFAULT;
+  const wanted = request.context ?? Math.min(request.model.contextMax, usual);
   if (wanted > request.model.contextMax) {
     throw new ClusterdError(
       "usage",

@@ -33,6 +33,12 @@ export function chosenSpeculation(request: PlanRequest): SpeculationType {
       param: "speculation",
     });
   }
+  if ((model.embedding ?? null) !== null) {
+    if (draft === undefined && (wish === "auto" || wish === "off")) return "off";
+    throw new ClusterdError("unsupported", `${model.id} makes embeddings; there is nothing to guess ahead.`, {
+      param: draft === undefined ? "speculation" : "draft",
+    });
+  }
   if (draft === undefined) return wish === "auto" ? "ngram" : wish;
   const difference = vocabularyDifference(model.vocabulary, draft.vocabulary);
   if (difference === null) return "draft";

@@ -19,6 +19,8 @@ export interface AdvertModel {
   readonly fileBytes: number;
   readonly layerCount: number;
   readonly contextMax: number;
+  /** Whether it makes embeddings instead of text. */
+  readonly embeddings?: boolean;
   readonly aliases: readonly string[];
 }
 
@@ -54,6 +56,8 @@ export interface Advert {
   /** Multiaddrs at which the node takes mesh connections. */
   readonly addresses: readonly string[];
   readonly dataPlane: DataPlaneAddress;
+  /** Digest of the cluster's settings as the node knows them; older nodes know of none. */
+  readonly settings?: string | null;
 }
 
 /** Whether advert `a` is newer than `b` of the same node. */

@@ -62,6 +62,7 @@ export type {
   DrainRequest,
   EngineTicketRequest,
   ProfileRequest,
+  SettingsRequest,
   UndeployRequest,
   WorkerEndedRequest,
   WorkerStartRequest,
@@ -87,6 +88,8 @@ export { decodeMessage, encodeMessage } from "./codec.ts";
 export { encodeFrame, FrameReader } from "./frame.ts";
 export type { Check, Checked } from "./check.ts";
 export { amount, bytes, cleanName, count, flag, list, nullable, oneOf, record, text } from "./check.ts";
+export type { SettingEntry, SettingsMessage } from "./settings.ts";
+export { SETTINGS_LENGTH_MAX, SETTINGS_MAX, SETTINGS_REMOVED_MAX, settingEntries, settingJson, settingKey } from "./settings.ts";
 export { parseAdvert } from "./parse-advert.ts";
 export { parseControlReply, parseControlRequest } from "./parse-control.ts";
 export type { StagePlace } from "./stage-place.ts";

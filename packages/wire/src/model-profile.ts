@@ -23,6 +23,17 @@ export interface LayerProfile {
   readonly stateBytes: number;
 }
 
+/** How the vectors of a text's tokens become the one of the text: their mean, the first one (its mark), or the last. */
+export type Pooling = "mean" | "cls" | "last";
+export const POOLINGS: readonly Pooling[] = ["mean", "cls", "last"];
+
+/** What a model that makes embeddings needs of its engine. */
+export interface EmbeddingUse {
+  readonly pooling: Pooling;
+  /** Whether a text is computed in one piece, because its tokens see those after them or none are kept. */
+  readonly whole: boolean;
+}
+
 /** What a model's GGUF header says of it. Sizes in bytes, context in tokens. */
 export interface ModelProfile {
   readonly id: ModelId;
@@ -38,6 +49,8 @@ export interface ModelProfile {
   readonly contextMax: number;
   readonly vocabularySize: number;
   readonly embeddingLength: number;
+  /** Of a model that makes embeddings; null or absent: it generates text. */
+  readonly embedding?: EmbeddingUse | null;
   /** Null where the file has none. */
   readonly vocabulary: Vocabulary | null;
   /** Of its layers, those at the end that predict further tokens; the engine leaves them on the disk unless it speculates with them. */

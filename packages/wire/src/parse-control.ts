@@ -5,6 +5,7 @@ import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
 import { POOLINGS, type ModelProfile } from "./model-profile.ts";
 import { plannedSpeculation, vocabulary } from "./parse-speculation.ts";
+import { settingEntries } from "./settings.ts";
 import { DEVICES_MAX } from "./stage-place.ts";
 import { OBJECTIVES, type Placement, type PlanStage } from "./plan.ts";
 
@@ -149,6 +150,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
   approve: record({ type: oneOf("approve"), code: id }),
   "link-ticket": record({ type: oneOf("link-ticket") }),
   drain: record({ type: oneOf("drain"), on: flag }),
+  settings: record({ type: oneOf("settings"), whole: flag, floor: count(), entries: settingEntries }),
 };
 
 const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[Type]> } = {
@@ -166,6 +168,7 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
   approve: record({ name: text(NAME_MAX), node: id }),
   "link-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),
   drain: record({ draining: flag }),
+  settings: record({ digest: id, floor: count(), entries: settingEntries }),
 };
 
 const failure: Check<ControlFailure> = record({

@@ -7,9 +7,9 @@ import { createStageLosses, startHeadRun, type HeadRun, type HeadRunConfig, type
 
 export interface ControlLoopConfig {
   readonly store: Store;
-  readonly run: Omit<HeadRunConfig, "deployment" | "modelPath" | "draftPath" | "onAstray" | "onProgress" | "signal">;
-  /** Where the head's own file of a model lies. */
-  modelPath(model: ModelId, contentId: ContentId): string;
+  readonly run: Omit<HeadRunConfig, "deployment" | "model" | "draftPath" | "onAstray" | "onProgress" | "signal">;
+  /** The head's own file of a model. */
+  modelFile(model: ModelId, contentId: ContentId): HeadRunConfig["model"];
   /** A new placement for a deployment over the nodes there are now; throws where there is none. */
   replan(deployment: HeadedDeployment): HeadedDeployment["placement"];
   log(message: string): void;
@@ -95,8 +95,8 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
         {
           ...config.run,
           deployment,
-          modelPath: config.modelPath(model, contentId),
-          draftPath: draft === null ? null : config.modelPath(draft.model, draft.contentId),
+          model: config.modelFile(model, contentId),
+          draftPath: draft === null ? null : config.modelFile(draft.model, draft.contentId).path,
           onAstray: astray.has(id) ? null : () => void astray.add(id),
           onProgress: (stage, progress) => store.dispatch({ type: "deployment-progress", id, stage, progress }),
           signal: entry.abort.signal,

@@ -7,6 +7,7 @@ import {
   type ControlAnswers,
   type DataPlaneAddress,
   type ErrorCode,
+  type EmbeddingUse,
   type StageTiming,
   type NodeId,
   type PlanStage,
@@ -14,7 +15,7 @@ import {
   type WorkerStopRequest,
 } from "@clusterd/wire";
 import type { Failure, HeadedDeployment } from "../state/daemon-state.ts";
-import { firstToken } from "./first-token.ts";
+import { firstAnswer } from "./first-token.ts";
 import { isHealthy, watchHead } from "./head-watch.ts";
 import type { ModelWeights } from "./model-weights.ts";
 import { openStage, tellLoad, type OpenStage } from "./open-stage.ts";
@@ -22,10 +23,17 @@ import { openStage, tellLoad, type OpenStage } from "./open-stage.ts";
 /** After the head's process ended: how long to wait for word of a worker that may have been the cause. */
 const CAUSE_WAIT_MS = 800;
 
+/** The head's own file of a model, and what its engine has to know of it. */
+export interface HeadModel {
+  readonly path: string;
+  /** Of a model that makes embeddings. */
+  readonly embedding: EmbeddingUse | null;
+}
+
 /** What a run needs from the daemon. */
 export interface HeadRunConfig {
   readonly deployment: HeadedDeployment;
-  readonly modelPath: string;
+  readonly model: HeadModel;
   /** Of the draft model, where there is one. */
   readonly draftPath: string | null;
   readonly engine: Parameters<typeof startHead>[0]["engine"] & { readonly localWeights: boolean };
@@ -99,7 +107,8 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
     const head = stack.use(
       await startHead({
         engine: config.engine,
-        modelPath: config.modelPath,
+        modelPath: config.model.path,
+        embedding: config.model.embedding,
         modelId: deployment.model,
         layers: {
           head: own === undefined ? 0 : layerCount(own.stage),
@@ -120,7 +129,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
         signal,
       }),
     );
-    const measured = await firstToken({ port: head.port, apiKey: head.apiKey }, signal);
+    const measured = await firstAnswer(config.model, head, signal);
     for (const stage of opened) tellLoad(config, stage);
     const stuck = whenStuck(config, head, stack);
     const kept = stack.move();

@@ -1,4 +1,4 @@
-import { MICRO_BATCH_TOKENS, promptBatchTokens } from "@clusterd/wire";
+import { MICRO_BATCH_TOKENS, promptBatchTokens, textBatchTokens } from "@clusterd/wire";
 import { assertHeadSpec, devicesOf, type HeadSpec } from "./head-spec.ts";
 import { speculationArguments } from "./speculation-arguments.ts";
 
@@ -14,7 +14,7 @@ export function headArguments(spec: HeadSpec): readonly string[] {
     ["--alias", spec.modelId],
     ["--load-mode", spec.mapped === true ? "mmap" : "none"],
     ...placementPairs(spec),
-    microBatch(spec.layers),
+    ...batches(spec),
     ["-fit", "off"],
     ["-fa", "on"],
     ["-c", String(spec.context * spec.slots)],
@@ -32,9 +32,15 @@ export function headArguments(spec: HeadSpec): readonly string[] {
   );
 }
 
-function microBatch({ head, workers }: HeadSpec["layers"]): readonly string[] {
-  const tokens = promptBatchTokens(workers.length + (head > 0 ? 1 : 0));
-  return tokens === MICRO_BATCH_TOKENS ? [] : ["-ub", String(tokens)];
+function batches({ layers: { head, workers }, embedding, context }: HeadSpec): readonly (readonly string[])[] {
+  const stages = workers.length + (head > 0 ? 1 : 0);
+  if (embedding === undefined || embedding === null) {
+    const tokens = promptBatchTokens(stages);
+    return tokens === MICRO_BATCH_TOKENS ? [] : [["-ub", String(tokens)]];
+  }
+  // For embeddings the server wants both batches alike.
+  const tokens = String(textBatchTokens(embedding, context, stages));
+  return [["--embeddings"], ["--pooling", embedding.pooling], ["-b", tokens], ["-ub", tokens]];
 }
 
 /** Flags, each with its value. */

@@ -1,4 +1,4 @@
-import { ClusterdError, REMOTE_STAGES_MAX, type KvType } from "@clusterd/wire";
+import { ClusterdError, REMOTE_STAGES_MAX, type EmbeddingUse, type KvType } from "@clusterd/wire";
 import type { HeadSpeculation } from "./speculation-arguments.ts";
 
 /** How many layers go where; the head's own are always the first ones. */
@@ -25,6 +25,8 @@ export interface HeadSpec {
   readonly mapped?: boolean;
   /** The head's own accelerator, as the engine names it, or null for its CPU. */
   readonly acceleratorId: string | null;
+  /** Of a model that makes embeddings. */
+  readonly embedding?: EmbeddingUse | null;
   /** Absent: every token by itself. */
   readonly speculation?: HeadSpeculation;
 }
