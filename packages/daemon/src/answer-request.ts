@@ -11,6 +11,8 @@ import {
 import type { ControlLoop } from "./deployments/control-loop.ts";
 import type { WorkerHost } from "./deployments/worker-host.ts";
 import type { LinkWatch } from "./links/link-watch.ts";
+import type { ReplicatedSettings } from "./settings/shared-settings.ts";
+import { answerSettings } from "./settings/spread-settings.ts";
 import type { Store } from "./state/store.ts";
 
 export interface AnswerConfig {
@@ -25,6 +27,7 @@ export interface AnswerConfig {
   replanHere(deployment: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]>;
   setDraining(on: boolean): void;
   readonly links: LinkWatch;
+  readonly settings: ReplicatedSettings;
 }
 
 /** Answers what other members ask of this node. */
@@ -93,6 +96,8 @@ export function createAnswerer(
       case "drain":
         config.setDraining(request.on);
         return { draining: request.on };
+      case "settings":
+        return answerSettings(config.settings, request);
       default:
         return request satisfies never;
     }

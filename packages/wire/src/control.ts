@@ -3,6 +3,7 @@ import type { ReplanPolicy } from "./cluster-state.ts";
 import type { ContentId, DeploymentId, NodeId } from "./ids.ts";
 import type { ModelProfile } from "./model-profile.ts";
 import type { Placement } from "./plan.ts";
+import type { SettingsMessage } from "./settings.ts";
 
 /** What a person asked for besides the model, kept for the day it is planned again. Nodes by id. */
 export interface DeployWish {
@@ -121,6 +122,12 @@ export interface DrainRequest {
   readonly on: boolean;
 }
 
+/** Tell a member settings of the cluster: those that have changed, or all that are known here (`whole`). */
+export interface SettingsRequest extends SettingsMessage {
+  readonly type: "settings";
+  readonly whole: boolean;
+}
+
 export type ControlRequest =
   | DeployRequest
   | ReplanRequest
@@ -135,7 +142,8 @@ export type ControlRequest =
   | ProfileRequest
   | ApproveRequest
   | LinkTicketRequest
-  | DrainRequest;
+  | DrainRequest
+  | SettingsRequest;
 
 /** What each request is answered with. */
 export interface ControlAnswers {
@@ -156,6 +164,8 @@ export interface ControlAnswers {
   /** Null: not now, one of the two has something else to do. */
   readonly "link-ticket": { readonly ticket: Uint8Array | null };
   readonly drain: { readonly draining: boolean };
+  /** To all settings: what the asker lacks. */
+  readonly settings: SettingsMessage & { readonly digest: string };
 }
 
 /** A refusal or failure on the other side, in the words of that side. */

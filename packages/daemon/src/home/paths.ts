@@ -12,6 +12,8 @@ export interface HomePaths {
   readonly lock: string;
   readonly apiKey: string;
   readonly deployments: string;
+  /** What all members of the cluster know alike: API keys, aliases. */
+  readonly settings: string;
   /** The latest predictions beside what came of them. */
   readonly predictions: string;
   readonly models: string;
@@ -35,6 +37,7 @@ export function homePaths(home: string): HomePaths {
     lock: join(home, "daemon.sock"),
     apiKey: join(home, "api.key"),
     deployments: join(home, "deployments.json"),
+    settings: join(home, "settings.json"),
     predictions: join(home, "predictions.json"),
     models: join(home, "models"),
     cache: join(home, "cache"),
