@@ -30,6 +30,9 @@ export function engineBackend(
     onChange: () => () => {},
     routes: () => [route],
     route: (model) => (model.toLowerCase() === deployed.model.toLowerCase() ? route : null),
+    known: () => null,
+    want: async () => null,
+    keepAlive: () => {},
     fetchEngine: (_, { method, path, body, signal }) =>
       fetch(`http://127.0.0.1:${head.port}${path}`, {
         method,

@@ -3,9 +3,11 @@ import type { DataPlane, Mesh, Offer } from "@clusterd/mesh";
 import {
   ClusterdError,
   placeText,
+  type ContentId,
   type ControlAnswers,
   type ControlRequest,
   type DeploymentId,
+  type DeployWish,
   type NodeId,
 } from "@clusterd/wire";
 import type { ControlLoop } from "./deployments/control-loop.ts";
@@ -25,6 +27,9 @@ export interface AnswerConfig {
   startHere(request: Extract<ControlRequest, { type: "deploy" }>): void;
   stopHere(deployment: DeploymentId): boolean;
   replanHere(deployment: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]>;
+  wantHere(contentId: ContentId, keepAliveSeconds: number | null): Promise<DeploymentId>;
+  keepHere(deployment: DeploymentId, onDemand: DeployWish["onDemand"]): boolean;
+  evictHere(deployment: DeploymentId): Promise<boolean>;
   setDraining(on: boolean): void;
   readonly links: LinkWatch;
   readonly settings: ReplicatedSettings;
@@ -71,6 +76,14 @@ export function createAnswerer(
         return { accepted: true };
       case "undeploy":
         return { stopped: config.stopHere(request.deployment) };
+      case "want":
+        return { deployment: await config.wantHere(request.contentId, request.keepAliveSeconds) };
+      case "keep": {
+        const { deployment, keepAliveSeconds, byPerson } = request;
+        return { kept: config.keepHere(deployment, byPerson ? null : { keepAliveSeconds }) };
+      }
+      case "evict":
+        return { evicted: await config.evictHere(request.deployment) };
       case "replan":
         return config.replanHere(request.deployment, signal);
       case "worker-start":

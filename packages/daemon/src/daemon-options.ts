@@ -20,6 +20,10 @@ export interface DaemonOptions {
   readonly bandwidthBytesPerSecond?: number;
   /** A model to deploy once this node is a member and nothing else is deployed. */
   readonly load?: string;
+  /** Whether requests to this node load the models they name, where a node has them. */
+  readonly loadOnRequest: boolean;
+  /** Idleness after which what they loaded goes, in seconds; null: never. */
+  readonly keepAliveSeconds: number | null;
   onEvent(event: DaemonEvent): void;
   readonly signal: AbortSignal;
 }

@@ -27,6 +27,7 @@ import {
   NAME_LENGTH_MAX,
   placeText,
   type DeployRequest,
+  type DeployWish,
   type DeploymentId,
   type NodeId,
 } from "@clusterd/wire";
@@ -49,6 +50,8 @@ import { readIfPresent, writePrivateFile } from "./home/private-file.ts";
 import { watchLinks } from "./links/link-watch.ts";
 import { createLogRing } from "./log-ring.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
+import { watchIdle, type IdleWatch } from "./on-demand/idle-watch.ts";
+import { createLoadOnRequest } from "./on-demand/load-on-request.ts";
 import { createDeployer } from "./planning/deploy.ts";
 import { newDeployment } from "./planning/headed.ts";
 import { createOwnDevice } from "./planning/own-device.ts";
@@ -298,14 +301,43 @@ async function compose(
     store.dispatch({ type: "deployment-unwanted", id });
     return known;
   }
+  /** How long a deployment here stays; what a person loaded stays as it is. */
+  function keepHere(id: DeploymentId, onDemand: DeployWish["onDemand"]): boolean {
+    const asked = store.state.deployments.get(id)?.asked;
+    if (asked?.onDemand === null || asked?.onDemand === undefined) return false;
+    store.dispatch({ type: "deployment-kept", id, onDemand: onDemand ?? null });
+    return true;
+  }
 
+  const idle: IdleWatch = stack.use(
+    watchIdle({
+      store,
+      async workOf(id) {
+        const engine = loop.engineOf(id);
+        const counters = engine === null ? null : await askCounters(engine);
+        return counters === null ? null : { requests: counters.processing, done: counters.tokens + counters.promptTokens };
+      },
+      stopHere,
+      log: (message) => say(message),
+    }),
+  );
   const deployer = createDeployer({
     store,
     catalog,
+    evictHere: (id) => idle.evict(id),
+    keepHere,
     modelsChanged: () => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } }),
     ask: (to, request, within) => theMesh().request(to, request, { signal: within }),
     startHere,
     stopHere,
+  });
+  const onDemand = createLoadOnRequest({
+    store,
+    deployer,
+    enabled: options.loadOnRequest,
+    keepAliveSeconds: options.keepAliveSeconds,
+    ask: (to, request, within) => theMesh().request(to, request, { signal: within }),
+    signal,
   });
   const links = stack.use(watchLinks({ store, dataPlane, mesh: theMesh }));
   const answer = createAnswerer({
@@ -318,6 +350,9 @@ async function compose(
     startHere,
     stopHere,
     replanHere: (id, within) => deployer.replan(id, within),
+    wantHere: (contentId, keepAliveSeconds) => onDemand.wantHere(contentId, keepAliveSeconds),
+    keepHere,
+    evictHere: (id) => idle.evict(id),
     setDraining,
     links,
     settings,
@@ -359,6 +394,7 @@ async function compose(
     store,
     mesh: running,
     deployer,
+    onDemand,
     engines,
     log,
     signal,

@@ -27,6 +27,8 @@ export interface Route {
   /** True while speculation does not pay: requests are then sent without. */
   readonly speculationPaused?: boolean;
   readonly createdSeconds: number;
+  /** Whether the model makes embeddings instead of text. */
+  readonly embeddings?: boolean;
 }
 
 /** One HTTP request for a deployment's llama-server. Aborting the signal must free the engine's slot. */
@@ -74,6 +76,16 @@ export interface Backend {
   routes(): readonly Route[];
   /** The deployment of a model named by id, alias or REF, without regard to case. */
   route(model: string): Route | null;
+  /** The id of a model that a request's name means and that `want` would load; null where there is none. */
+  known(model: string): ModelId | null;
+  /**
+   * Begins to load such a model and gives its deployment, loading or ready; null where no node has it (any more), or where it went at
+   * once. Rejects where it cannot be loaded (`does_not_fit`), or not now (`model_not_ready`). `keepAliveSeconds`: idleness after which
+   * it goes; null: never; absent: this node's rule.
+   */
+  want(model: string, keepAliveSeconds?: number | null): Promise<Route | null>;
+  /** From now on what a request loaded goes after so long; what a person loaded stays as it is. */
+  keepAlive(deployment: DeploymentId, keepAliveSeconds: number | null): void;
   /**
    * The answer of a deployment's llama-server as it is, its body streaming. Rejects, or errors the body, with a ClusterdError
    * (`worker_lost`, `engine_crashed`, `shards_unreachable`, …) where the exchange breaks.

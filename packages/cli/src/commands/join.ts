@@ -5,6 +5,7 @@ import { homePaths } from "@clusterd/daemon/home";
 import { ClusterdError } from "@clusterd/wire";
 import { findDaemon } from "../api/find-daemon.ts";
 import { command, type Command } from "../arguments/command.ts";
+import { durationSeconds } from "../arguments/duration.ts";
 import { text, texts, toggle, value, whole } from "../arguments/flag.ts";
 import { usageError } from "../arguments/usage-error.ts";
 import type { Context } from "../context.ts";
@@ -14,6 +15,7 @@ import { tellPerson } from "./join-text.ts";
 
 const API_PORT = 2573;
 const MESH_PORT = 2574;
+const KEEP_ALIVE = "30m";
 const PORT = { min: 0, max: 65_535 };
 const DETACH_MS_MAX = 300_000;
 const LOOK_MS = 200;
@@ -49,6 +51,12 @@ export const joinCommand: Command = command({
     memory: value("SIZE", "give models at most this much memory, e.g. 8GB", sizeText),
     bandwidth: value("SIZE", "this machine's memory bandwidth per second, e.g. 120GB", sizeText),
     load: text("REF", "deploy this model at the start"),
+    "no-load-on-request": toggle("requests to this node load no models"),
+    "keep-alive": value(
+      "DURATION",
+      `what a request loaded is unloaded after being idle for so long: ${KEEP_ALIVE}, 1h30m, 0 or forever (default ${KEEP_ALIVE})`,
+      durationSeconds,
+    ),
     detach: toggle("run in the background; returns when the node is ready"),
   },
   examples: [
@@ -77,6 +85,9 @@ export const joinCommand: Command = command({
       trustedLinks: flags["trust-link"],
       ...(flags.memory === undefined ? {} : { memoryBytes: parseSize(flags.memory) }),
       ...(flags.bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseSize(flags.bandwidth) }),
+      loadOnRequest: !flags["no-load-on-request"],
+      // Null says forever.
+      keepAliveSeconds: flags["keep-alive"] === undefined ? durationSeconds(KEEP_ALIVE, "--keep-alive") : flags["keep-alive"],
       ...(flags.load === undefined ? {} : { load: absoluteRef(flags.load, context.cwd) }),
       onEvent: (event) => (context.json ? context.terminal.printJson(event) : tellPerson(context.terminal, event)),
       signal: context.signal,

@@ -2,6 +2,7 @@ import type { Backend, Route } from "@clusterd/gateway";
 import type { Mesh } from "@clusterd/mesh";
 import { ClusterdError, type DeploymentId, type NodeId } from "@clusterd/wire";
 import type { LogRing } from "../log-ring.ts";
+import type { LoadOnRequest } from "../on-demand/load-on-request.ts";
 import type { Deployer } from "../planning/deploy.ts";
 import { displayNames, findNode } from "../state/names.ts";
 import type { Store } from "../state/store.ts";
@@ -18,6 +19,7 @@ export interface BackendConfig {
   readonly store: Store;
   readonly mesh: Mesh;
   readonly deployer: Deployer;
+  readonly onDemand: LoadOnRequest;
   readonly engines: EngineReach;
   readonly log: LogRing;
   /** Ends with the daemon. */
@@ -28,7 +30,7 @@ export interface BackendConfig {
 
 /** What the HTTP surface sees of this node. */
 export function createBackend(config: BackendConfig): Backend {
-  const { store, mesh, deployer, engines, signal } = config;
+  const { store, mesh, deployer, onDemand, engines, signal } = config;
   const created = new Map<DeploymentId, number>();
   const createdSeconds = (id: DeploymentId): number => {
     const known = created.get(id);
@@ -75,6 +77,21 @@ export function createBackend(config: BackendConfig): Backend {
     route(model) {
       const found = findDeployment(store.state, model);
       return found === null ? null : (routes().find((route) => route.deployment === found.id) ?? null);
+    },
+    known: (model) => {
+      const found = onDemand.known(model);
+      return found === null ? null : found.id;
+    },
+    async want(model, keepAliveSeconds) {
+      const found = onDemand.known(model);
+      if (found === null) return null;
+      const deployment = await onDemand.want(found, keepAliveSeconds);
+      return routes().find((route) => route.deployment === deployment) ?? null;
+    },
+    keepAlive(deployment, keepAliveSeconds) {
+      const within = AbortSignal.any([signal, AbortSignal.timeout(ASK_MS_MAX)]);
+      // A head that cannot be told keeps to what it knows.
+      void deployer.keep(deployment, { keepAliveSeconds }, within).catch(() => undefined);
     },
     fetchEngine: (deployment, request) => engines.fetch(deployment, request),
     plan: (body) => deployer.plan(body, signal),

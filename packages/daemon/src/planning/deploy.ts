@@ -11,36 +11,33 @@ import {
   type ControlRequest,
   type DeploymentId,
   type DeployRequest,
+  type DeployWish,
   type ModelId,
   type ModelProfile,
   type NodeId,
   type Placement,
   type PlanResult,
 } from "@clusterd/wire";
+import { findRoom, isRoom, withEvictions } from "../on-demand/make-room.ts";
+import { createRoomMaker } from "../on-demand/room-maker.ts";
 import type { Store } from "../state/store.ts";
 import { allDeployments } from "../state/view.ts";
 import { askedWish, sameStages } from "./headed.ts";
+import { createHeadCommands, type HeadCommands, type HeadCommandsConfig } from "./head-commands.ts";
 import { planForCluster, withNodeIds } from "./plan-cluster.ts";
 import { doesNotFit } from "./refusal-text.ts";
 import { saysHow, wishOf } from "./wish.ts";
 
 const PROFILE_MS_MAX = 10_000;
 const DEPLOY_MS_MAX = 10_000;
-/** How long the deployment that a load replaces may take to go. */
+/** How long a head may take to move a deployment. */
 const REPLACE_MS_MAX = 30_000;
 
-export interface DeployConfig {
-  readonly store: Store;
+export interface DeployConfig extends HeadCommandsConfig {
   readonly catalog: Catalog;
   /** A path given to this node is remembered: tell the members of the model. */
   modelsChanged(): void;
-  ask<Type extends ControlRequest["type"]>(
-    to: NodeId,
-    request: Extract<ControlRequest, { type: Type }>,
-    signal: AbortSignal,
-  ): Promise<ControlAnswers[Type]>;
   startHere(request: Omit<DeployRequest, "type">): void;
-  stopHere(deployment: DeploymentId): boolean;
 }
 
 /** Planning, loading and unloading for the whole cluster, from any member. */
@@ -48,12 +45,18 @@ export interface Deployer {
   plan(body: LoadBody, signal: AbortSignal): Promise<PlanResult>;
   load(body: LoadBody, signal: AbortSignal): Promise<{ deployment: DeploymentId; model: ModelId; plan: Placement }>;
   unload(model: string, signal: AbortSignal): Promise<{ model: ModelId }>;
+  /** Loads a model that a member has, because a request wants it; it goes after so many seconds of idleness (null: never). */
+  loadForRequest(contentId: ContentId, keepAliveSeconds: number | null, signal: AbortSignal): Promise<DeploymentId>;
+  readonly keep: HeadCommands["keep"];
   /** Moves a deployment that this node heads to the best placement for now, where that is another one. */
   replan(deployment: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]>;
 }
 
 export function createDeployer(config: DeployConfig): Deployer {
   const { store, catalog } = config;
+  const commands = createHeadCommands(config);
+  const { stop, gone, keep } = commands;
+  const makeRoom = createRoomMaker(store, commands);
 
   /** The model's profile: from this node's disk, or from a member that has it; to describe it, also from the catalogue or a hub. */
   async function profileOf(ref: string, signal: AbortSignal, use: "describe" | "load" = "load"): Promise<ModelProfile> {
@@ -76,6 +79,17 @@ export function createDeployer(config: DeployConfig): Deployer {
     return profile;
   }
 
+  async function profileOfContent(contentId: ContentId, signal: AbortSignal): Promise<ModelProfile> {
+    const own = catalog.byContent(contentId);
+    if (own !== null) return own.profile;
+    const holder = [...store.state.others].find(
+      ([, other]) => other.state === "alive" && other.advert.models.some((model) => model.contentId === contentId),
+    );
+    if (holder === undefined) throw new ClusterdError("not_found", "No node has that model any more.");
+    const within = AbortSignal.any([signal, AbortSignal.timeout(PROFILE_MS_MAX)]);
+    return (await config.ask(holder[0], { type: "profile", contentId }, within)).profile;
+  }
+
   function mustBeMember(): void {
     if (store.state.standing.kind !== "member")
       throw new ClusterdError("not_admitted", "This node is not in a cluster yet.", {
@@ -92,38 +106,6 @@ export function createDeployer(config: DeployConfig): Deployer {
     );
   }
 
-  async function stop(deployment: AdvertDeployment, signal: AbortSignal): Promise<void> {
-    const { head } = deployment.view;
-    if (head === store.state.self) config.stopHere(deployment.id);
-    else if (store.state.others.get(head)?.state !== "left")
-      await config.ask(
-        head,
-        { type: "undeploy", deployment: deployment.id },
-        AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]),
-      );
-    await gone(deployment.id, signal);
-  }
-
-  /** Waits until a deployment is told of no more: its processes are gone. */
-  async function gone(id: DeploymentId, signal: AbortSignal): Promise<void> {
-    const waiting = AbortSignal.any([signal, AbortSignal.timeout(REPLACE_MS_MAX)]);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const look = (): void => {
-      const found = allDeployments(store.state).find((deployment) => deployment.id === id);
-      if (found === undefined || store.state.others.get(found.view.head)?.state === "left") resolve();
-    };
-    const unsubscribe = store.subscribe(look);
-    const abort = (): void => reject(new ClusterdError("timeout", "The deployment is still being stopped."));
-    waiting.addEventListener("abort", abort, { once: true });
-    look();
-    try {
-      await promise;
-    } finally {
-      unsubscribe();
-      waiting.removeEventListener("abort", abort);
-    }
-  }
-
   /** Begins a deployment on its head's node; the placement names nodes by what people see. */
   async function start(
     { contentId, aliases, wish, plan }: Pick<DeployRequest, "contentId" | "aliases" | "wish"> & { readonly plan: Placement },
@@ -136,6 +118,13 @@ export function createDeployer(config: DeployConfig): Deployer {
     if (head === store.state.self) config.startHere(request);
     else await config.ask(head, { type: "deploy", ...request }, AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]));
     return deployment;
+  }
+
+  /** Takes off what failed of a model that is loaded anew. */
+  async function stopFailed(contentId: ContentId, signal: AbortSignal): Promise<void> {
+    for (const broken of allDeployments(store.state)) {
+      if (broken.contentId === contentId && broken.view.state === "failed") await stop(broken, signal).catch(() => undefined);
+    }
   }
 
   /** A load that only says `replan: now`: to where the deployment's own wishes lead with the figures of now. */
@@ -179,11 +168,9 @@ export function createDeployer(config: DeployConfig): Deployer {
       const replaced = running(profile.contentId);
       const wish = wishOf(store.state, body, draft);
       const { top, promptTokens } = body;
-      return planForCluster(store.state, profile, wish, new Set(replaced === null ? [] : [replaced.id]), {
-        top,
-        promptTokens,
-        asIfThere: true,
-      });
+      const question = { top, promptTokens, asIfThere: true };
+      const found = findRoom(store.state, profile, wish, new Set(replaced === null ? [] : [replaced.id]), question);
+      return isRoom(found) ? withEvictions(found) : found.refusal;
     },
     async load(body, signal) {
       mustBeMember();
@@ -192,21 +179,34 @@ export function createDeployer(config: DeployConfig): Deployer {
       const known = running(profile.contentId);
       if (body.replan === "now") return move(body, profile, known, signal);
       const wish = wishOf(store.state, body, draft);
-      const result = planForCluster(store.state, profile, wish, new Set(known === null ? [] : [known.id]));
-      if (!result.feasible) throw doesNotFit(profile.id, result);
-      // Loading what is loaded is no work, unless it is to be done differently.
-      if (known !== null && !saysHow(body)) return { deployment: known.id, model: known.view.model, plan: result };
-      if (known !== null) await stop(known, signal);
-      for (const broken of allDeployments(store.state)) {
-        if (broken.contentId === profile.contentId && broken.view.state === "failed")
-          await stop(broken, signal).catch(() => undefined);
+      const replacing = new Set(known === null ? [] : [known.id]);
+      // Loading what is loaded is no work, unless it is to be done differently; what a request loaded stays from now on.
+      if (known !== null && !saysHow(body)) {
+        const plan = planForCluster(store.state, profile, wish, replacing);
+        if (!plan.feasible) throw doesNotFit(profile.id, plan);
+        await keep(known.id, null, signal);
+        return { deployment: known.id, model: known.view.model, plan };
       }
+      const result = await makeRoom(profile, wish, replacing, { signal, forRequest: false });
+      if (known !== null) await stop(known, signal);
+      await stopFailed(profile.contentId, signal);
       const aliases = body.as === undefined ? [] : [body.as];
       const { head, pins, without } = wish;
       const asked = { head, pins, without, replan: body.replan ?? "ask" };
       const deployment = await start({ contentId: profile.contentId, aliases, wish: asked, plan: result }, signal);
       return { deployment, model: profile.id, plan: result };
     },
+    async loadForRequest(contentId, keepAliveSeconds, signal) {
+      mustBeMember();
+      const profile = await profileOfContent(contentId, signal);
+      const wish = wishOf(store.state, { model: profile.id }, null);
+      const plan = await makeRoom(profile, wish, new Set(), { signal, forRequest: true });
+      await stopFailed(contentId, signal);
+      const { head, pins, without } = wish;
+      const asked: DeployWish = { head, pins, without, replan: "ask", onDemand: { keepAliveSeconds } };
+      return start({ contentId, aliases: [], wish: asked, plan }, signal);
+    },
+    keep,
     async unload(model, signal) {
       mustBeMember();
       const found = allDeployments(store.state).filter(

@@ -1,6 +1,15 @@
 import { formatBytes } from "@clusterd/device";
 import { ClusterdError, type Refusal } from "@clusterd/wire";
 
+/** For a request whose model fits once others are idle. */
+export function waitsForRoom(model: string, others: readonly string[]): ClusterdError {
+  return new ClusterdError(
+    "model_not_ready",
+    `${model} waits for room: it does not fit beside ${others.join(" and ")}, at work now.`,
+    { param: "model", next: "Try again shortly." },
+  );
+}
+
 /** A refusal as an error with its numbers, for those who asked to load. */
 export function doesNotFit(model: string, refusal: Refusal): ClusterdError {
   const { reason, bytesNeeded, bytesAvailable, shortByBytes, suggestions } = refusal;

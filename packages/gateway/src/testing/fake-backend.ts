@@ -7,6 +7,7 @@ import {
   type ClusterState,
   type DeploymentPhase,
   type DeploymentView,
+  type ModelId,
 } from "@clusterd/wire";
 import type { Backend, EngineRequest, Route } from "../backend.ts";
 
@@ -34,6 +35,8 @@ export type EngineScript = (request: EngineRequest) => Promise<Response> | Respo
 export interface FakeBackend extends Backend {
   setRoutes(...routes: readonly Route[]): void;
   setEngine(script: EngineScript): void;
+  /** A model that is known and not loaded: what `want` does for it. */
+  setKnown(model: string, want: (keepAliveSeconds: number | null | undefined) => Promise<Route | null>): void;
   change(): void;
   readonly engineRequests: readonly EngineRequest[];
   readonly calls: readonly (readonly [string, ...unknown[]])[];
@@ -70,6 +73,7 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
   const listeners = new Set<() => void>();
   const engineRequests: EngineRequest[] = [];
   const calls: [string, ...unknown[]][] = [];
+  const known = new Map<ModelId, (keepAliveSeconds: number | null | undefined) => Promise<Route | null>>();
   let routes: readonly Route[] = [fakeRoute()];
   let engine: EngineScript = script ?? (() => new Response("{}"));
   const state = (): ClusterState => ({
@@ -90,6 +94,15 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
     },
     routes: () => routes,
     route: (model) => routes.find((route) => sameModel(route.model, model) || model === "stable") ?? null,
+    known: (model) => [...known.keys()].find((id) => sameModel(id, asModelId(model))) ?? null,
+    async want(model, keepAliveSeconds) {
+      calls.push(["want", model, keepAliveSeconds]);
+      const wanted = [...known].find(([id]) => sameModel(id, model));
+      return wanted === undefined ? null : wanted[1](keepAliveSeconds);
+    },
+    keepAlive(deployment, keepAliveSeconds) {
+      calls.push(["keepAlive", deployment, keepAliveSeconds]);
+    },
     async fetchEngine(deployment, request) {
       if (!routes.some((route) => route.deployment === deployment)) throw new Error("asked for an unknown deployment");
       engineRequests.push(request);
@@ -143,6 +156,9 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
     },
     setEngine(next) {
       engine = next;
+    },
+    setKnown(model, want) {
+      known.set(asModelId(model), want);
     },
     change() {
       for (const listener of listeners) listener();

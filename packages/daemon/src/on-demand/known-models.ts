@@ -1,0 +1,31 @@
+import { sameModel, type AdvertModel, type NodeId } from "@clusterd/wire";
+import type { DaemonState } from "../state/daemon-state.ts";
+
+/** The models that nodes which are there have. */
+function modelsThere(state: DaemonState): readonly AdvertModel[] {
+  const others = [...state.others.values()].filter((other) => other.state === "alive");
+  return [...state.own.models, ...others.flatMap((other) => other.advert.models)];
+}
+
+/**
+ * The model that a request names by its id or by any name under which a node knows it; null where no node that is there has it. Of
+ * different models of one name the one that most nodes have, so that every node means the same.
+ */
+export function knownModel(state: DaemonState, name: string): AdvertModel | null {
+  const wanted = name.trim();
+  const found = new Map<string, { readonly model: AdvertModel; count: number }>();
+  for (const model of modelsThere(state)) {
+    if (!sameModel(model.id, wanted) && !model.aliases.some((alias) => sameModel(alias, wanted))) continue;
+    const entry = found.get(model.contentId);
+    if (entry === undefined) found.set(model.contentId, { model, count: 1 });
+    else entry.count += 1;
+  }
+  const [best] = [...found.values()].sort((a, b) => b.count - a.count || (a.model.contentId < b.model.contentId ? -1 : 1));
+  return best?.model ?? null;
+}
+
+/** The node that decides about loads for requests, one after the other: of those that are there, the one with the lowest id. */
+export function decidingNode(state: DaemonState): NodeId {
+  const there = [...state.others].filter(([, other]) => other.state === "alive").map(([id]) => id);
+  return there.reduce((lowest, id) => (id < lowest ? id : lowest), state.self);
+}
