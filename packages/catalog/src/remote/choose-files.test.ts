@@ -4,7 +4,7 @@ import { hubConfig } from "./hub-config.ts";
 import { parseHubRef } from "./hub-ref.ts";
 import { parseListing } from "./list-repository.ts";
 
-const files = (...paths: string[]): HubFile[] => paths.map((path) => ({ path, bytes: 1 }));
+const files = (...paths: string[]): HubFile[] => paths.map((path) => ({ path, bytes: 1, sha256: null }));
 const chosen = (all: HubFile[], wanted: string | null = null): readonly string[] =>
   chooseFiles("o/r", all, wanted).files.map((file) => file.path);
 

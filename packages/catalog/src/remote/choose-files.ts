@@ -3,10 +3,12 @@ import { ClusterdError } from "@clusterd/wire";
 import { partName } from "../split-parts.ts";
 import { SHOWN_QUANTISATIONS_MAX } from "./hub-limits.ts";
 
-/** A file of a repository; the size is null where the hub does not tell it. */
+/** A file of a repository; what the hub does not tell is null. */
 export interface HubFile {
   readonly path: string;
   readonly bytes: number | null;
+  /** SHA-256 of its bytes, hex: of files in large file storage, which weights are. */
+  readonly sha256: string | null;
 }
 
 /** The files of one model in one quantisation, first part first. */

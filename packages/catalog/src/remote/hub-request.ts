@@ -11,6 +11,8 @@ export interface HubRequest {
   readonly repo: string;
   /** First and last byte wanted. */
   readonly range?: readonly [number, number];
+  /** Of an earlier range of the same file: another file is then answered whole, not by its range. */
+  readonly ifRange?: string;
   /** Whether the hub may send one elsewhere for it: for files it does. */
   readonly mayLeave: boolean;
 }
@@ -45,19 +47,43 @@ export async function hubGet(config: HubConfig, request: HubRequest, bytesMax: n
         next: "Try again, or check the network.",
         cause: thrown,
       });
-    throw new ClusterdError("failed", `${hostOf(config)} cannot be read from: ${reasonOf(thrown)}.`, {
-      next: "Check the network, and HF_ENDPOINT where that is set.",
-      cause: thrown,
-    });
+    throw unreachable(config, thrown);
   } finally {
     clearTimeout(quiet);
     stop.abort();
   }
 }
 
-async function follow(config: HubConfig, request: HubRequest, signal: AbortSignal): Promise<Response> {
+/**
+ * The answer to one GET, its body unread, and where it came from. `from`: where an earlier answer to the same request came from; the hub
+ * is then not asked again. Throws as {@link hubGet}, with no watch over silence.
+ */
+export async function hubOpen(
+  config: HubConfig,
+  request: HubRequest,
+  signal: AbortSignal,
+  from?: URL,
+): Promise<{ readonly response: Response; readonly from: URL }> {
+  const response = await follow(config, request, signal, from).catch((thrown: unknown) => {
+    signal.throwIfAborted();
+    throw unreachable(config, thrown);
+  });
+  const where = new URL(response.url);
+  if (!response.ok) {
+    await response.body?.cancel();
+    // Where files are stored nobody is asked who he is: an address from there holds for a while, or not.
+    if (where.origin !== new URL(config.endpoint).origin)
+      throw new ClusterdError("failed", `${where.host} answered ${response.status} for ${request.repo}.`, {
+        details: retryDetails(response),
+      });
+    throw refusal(config, request, response);
+  }
+  return { response, from: where };
+}
+
+async function follow(config: HubConfig, request: HubRequest, signal: AbortSignal, from?: URL): Promise<Response> {
   const home = new URL(config.endpoint);
-  let url = new URL(config.endpoint + request.path);
+  let url = from ?? new URL(config.endpoint + request.path);
   for (let hop = 0; hop <= REDIRECTS_MAX; hop++) {
     const isHome = url.origin === home.origin;
     const headers = {
@@ -66,6 +92,7 @@ async function follow(config: HubConfig, request: HubRequest, signal: AbortSigna
       ...(request.range === undefined
         ? {}
         : { range: `bytes=${request.range[0]}-${request.range[1]}`, "accept-encoding": "identity" }),
+      ...(request.ifRange === undefined ? {} : { "if-range": request.ifRange }),
     };
     const response = await fetch(url, { headers, redirect: "manual", signal });
     if (response.status < 300 || response.status >= 400) return response;
@@ -92,6 +119,13 @@ async function read(response: Response, bytesMax: number, quiet: NodeJS.Timeout)
     if (bytes >= bytesMax) break;
   }
   return Buffer.concat(chunks, Math.min(bytes, bytesMax));
+}
+
+function unreachable(config: HubConfig, thrown: unknown): ClusterdError {
+  return new ClusterdError("failed", `${hostOf(config)} cannot be read from: ${reasonOf(thrown)}.`, {
+    next: "Check the network, and HF_ENDPOINT where that is set.",
+    cause: thrown,
+  });
 }
 
 /** A hub's no, in words: it says with a header what it means. */
@@ -126,8 +160,14 @@ function refusal(config: HubConfig, { repo, path }: HubRequest, response: Respon
     });
   }
   return new ClusterdError("failed", `${hostOf(config)} answered ${status} for ${repo}.`, {
+    details: retryDetails(response),
     next: status === 429 ? "It asks to slow down: try again in a few minutes." : "Try again later.",
   });
+}
+
+function retryDetails({ status, headers }: Response): Readonly<Record<string, unknown>> {
+  const seconds = Number(headers.get("retry-after") ?? Number.NaN);
+  return { status, ...(Number.isFinite(seconds) ? { retryAfterSeconds: seconds } : {}) };
 }
 
 const hostOf = (config: HubConfig): string => new URL(config.endpoint).host;

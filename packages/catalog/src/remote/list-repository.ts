@@ -58,9 +58,16 @@ export function parseListing(text: string): Listing | null {
   const { sha, siblings } = (json ?? {}) as { sha?: unknown; siblings?: unknown };
   if (typeof sha !== "string" || !/^[0-9a-f]{7,64}$/u.test(sha) || !Array.isArray(siblings)) return null;
   const files = siblings.slice(0, LISTED_FILES_MAX).flatMap((entry: unknown): HubFile[] => {
-    const { rfilename: path, size } = (entry ?? {}) as { rfilename?: unknown; size?: unknown };
+    const { rfilename: path, size, lfs } = (entry ?? {}) as { rfilename?: unknown; size?: unknown; lfs?: unknown };
     if (typeof path !== "string" || !isPlainPath(path)) return [];
-    return [{ path, bytes: typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : null }];
+    const { sha256 } = (lfs ?? {}) as { sha256?: unknown };
+    return [
+      {
+        path,
+        bytes: typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : null,
+        sha256: typeof sha256 === "string" && /^[0-9a-f]{64}$/u.test(sha256) ? sha256 : null,
+      },
+    ];
   });
   return { commit: sha, files };
 }
