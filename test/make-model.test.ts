@@ -73,7 +73,9 @@ async function complete(path: string, counts?: readonly number[]): Promise<Compl
   return (await response.json()) as Completion;
 }
 
-test.each([...ARCHITECTURES.keys()])("a small %s answers, its numbers in range", async (architecture) => {
+const ENCODERS: ReadonlySet<string> = new Set(["bert", "nomic-bert"]);
+
+test.each([...ARCHITECTURES.keys()].filter((name) => !ENCODERS.has(name)))("a small %s answers, its numbers in range", async (architecture) => {
   const path = await make(architecture, `--arch ${architecture} --layers 4 --width 128`);
   const { tokens, completion_probabilities: steps } = await complete(path);
   expect(tokens).toHaveLength(12);

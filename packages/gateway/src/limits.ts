@@ -55,6 +55,8 @@ export const CLOSE_GRACE_MS = 500;
 export const CHOICES_MAX = 64;
 export const N_MAX = 8;
 export const PROMPTS_MAX = 32;
+/** Texts of one request for embeddings. */
+export const EMBEDDING_INPUTS_MAX = 2_048;
 export const MESSAGES_MAX = 4_096;
 export const CONTENT_PARTS_MAX = 1_024;
 export const TOOLS_MAX = 128;

@@ -1,4 +1,4 @@
-import { sameModel, type AdvertDeployment, type DeploymentId } from "@clusterd/wire";
+import { sameModel, type AdvertDeployment, type AdvertModel, type DeploymentId } from "@clusterd/wire";
 import type { Route } from "@clusterd/gateway";
 import type { DaemonState } from "../state/daemon-state.ts";
 import { displayNames } from "../state/names.ts";
@@ -7,7 +7,8 @@ import { allDeployments } from "../state/view.ts";
 /** Deployments as the gateway routes to them. */
 export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) => number): readonly Route[] {
   const names = displayNames(state);
-  return allDeployments(state).map(({ id, view }) => ({
+  const embeddings = new Set(modelsOf(state).flatMap((model) => (model.embeddings === true ? [model.contentId] : [])));
+  return allDeployments(state).map(({ id, contentId, view }) => ({
     model: view.model,
     deployment: id,
     phase: view.state,
@@ -18,15 +19,21 @@ export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) 
     work: { active: view.queue.active, waiting: view.queue.waiting },
     speculationPaused: view.speculation.type !== "off" && !view.speculation.active,
     createdSeconds: createdSeconds(id),
+    embeddings: embeddings.has(contentId),
   }));
 }
+
+/** Every model that a node tells of, once for each. */
+const modelsOf = (state: DaemonState): readonly AdvertModel[] => [
+  ...state.own.models,
+  ...[...state.others.values()].flatMap((other) => other.advert.models),
+];
 
 /** The deployment that a request's model names: by id, alias, or any name under which a node knows the model. Ready ones first. */
 export function findDeployment(state: DaemonState, model: string): AdvertDeployment | null {
   const wanted = model.trim();
   const known = new Set<string>();
-  const models = [...state.own.models, ...[...state.others.values()].flatMap((other) => other.advert.models)];
-  for (const candidate of models) {
+  for (const candidate of modelsOf(state)) {
     if (sameModel(candidate.id, wanted) || candidate.aliases.some((alias) => sameModel(alias, wanted)))
       known.add(candidate.contentId);
   }

@@ -2,6 +2,8 @@ import { ClusterdError } from "@clusterd/wire";
 import { isObject, type JsonObject } from "../json-body.ts";
 
 const MESSAGE_LENGTH_MAX = 2_000;
+/** What embeddings are made of is measured against a batch, and told as a fault of the server. */
+const TEXT_TOO_LONG = /^input \((\d+) tokens\) is (?:too large to process.*size: (\d+)|larger than the max context size \((\d+))/;
 /** The engine reports what a model cannot take in as a fault of the server. */
 const CANNOT = /^(image|audio|video) input is not supported/;
 
@@ -30,6 +32,8 @@ function engineError(error: JsonObject, status: number, text: string, promptPara
   const { type, message: said } = error;
   const message = (typeof said === "string" ? said : text).slice(0, MESSAGE_LENGTH_MAX);
   if (type === "exceed_context_size_error") return contextExceeded(error, promptParam);
+  const [, tokens, batch, context] = TEXT_TOO_LONG.exec(message) ?? [];
+  if (tokens !== undefined) return contextExceeded({ n_prompt_tokens: tokens, n_ctx: batch ?? context }, promptParam);
   if (CANNOT.test(message)) {
     return new ClusterdError(
       "unsupported",

@@ -52,7 +52,7 @@ type JobOptions = WholeOptions & { readonly more: boolean };
 
 /** The engine streams no log-probabilities beside tools; that one wish takes the answer at once. */
 function answerOf(exchange: Exchange, job: ChoiceJob, options: JobOptions): Promise<JsonObject> {
-  const atOnce = job.body["logprobs"] === true && job.body["tools"] !== undefined;
+  const atOnce = exchange.request.makes === "embeddings" || (job.body["logprobs"] === true && job.body["tools"] !== undefined);
   return atOnce ? answerAtOnce(exchange, job, options) : answerFromStream(exchange, job, options);
 }
 
@@ -74,7 +74,7 @@ async function answerAtOnce(exchange: Exchange, job: ChoiceJob, options: JobOpti
   const response = await askEngine(exchange, { ...job.body, model: exchange.route.model, stream: false }, options);
   try {
     const json: unknown = JSON.parse(await readText(response, ENGINE_ANSWER_BYTES_MAX));
-    if (isObject(json) && Array.isArray(json["choices"])) return json;
+    if (isObject(json) && Array.isArray(json["choices"] ?? json["data"])) return json;
     throw new ClusterdError("engine_crashed", `The engine of ${exchange.route.model} gave an answer that cannot be read.`);
   } catch (error) {
     throw await brokenExchange(exchange, error, signal);

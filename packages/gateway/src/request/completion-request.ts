@@ -1,10 +1,9 @@
 import type { JsonObject } from "../json-body.ts";
-import { PROMPTS_MAX, TOP_LOGPROBS_MAX } from "../limits.ts";
-import { integerIn, invalidField, pickFields, refused, type FieldRules } from "./field-rules.ts";
+import { TOP_LOGPROBS_MAX } from "../limits.ts";
+import { integerIn, pickFields, refused, type FieldRules } from "./field-rules.ts";
 import { COMPLETION_FORM, choiceJobs, settleShared, type GenerationRequest } from "./generation-request.ts";
+import { promptsOf } from "./prompt-field.ts";
 import { SAMPLING_FIELDS, tokenLimit } from "./sampling-fields.ts";
-
-const TOKEN_ID_MAX = 2 ** 31 - 1;
 
 const COMPLETION_FIELDS: FieldRules = {
   ...SAMPLING_FIELDS,
@@ -15,25 +14,6 @@ const COMPLETION_FIELDS: FieldRules = {
   suffix: refused("is not supported by this model"),
   echo: refused("is not supported"),
 };
-
-type Prompt = string | readonly number[];
-
-function isTokens(value: unknown): value is readonly number[] {
-  return Array.isArray(value) && value.length > 0 && value.every((id) => Number.isInteger(id) && id >= 0 && id <= TOKEN_ID_MAX);
-}
-
-/** A text, token ids, or several of either. */
-function promptsOf(value: unknown): readonly Prompt[] {
-  if (value === undefined || value === null) throw invalidField("prompt", "is missing");
-  if (typeof value === "string" || isTokens(value)) return [value];
-  if (!Array.isArray(value) || value.length === 0 || value.length > PROMPTS_MAX) {
-    throw invalidField("prompt", `must be a string, an array of token ids, or up to ${PROMPTS_MAX} of these`);
-  }
-  return value.map((item: unknown, at) => {
-    if (typeof item === "string" || isTokens(item)) return item;
-    throw invalidField(`prompt[${at}]`, "must be a string or an array of token ids");
-  });
-}
 
 /** A body of `/v1/completions`, checked. */
 export function completionRequest(body: JsonObject): GenerationRequest {

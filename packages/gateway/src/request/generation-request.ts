@@ -19,6 +19,8 @@ export interface GenerationRequest {
   readonly path: string;
   /** The field that holds the prompt, to name where it is too long. */
   readonly promptParam: string;
+  /** Absent: text. What does not stream from the engine is waited for whole. */
+  readonly makes?: "text" | "embeddings";
   /** The API it was asked for in. */
   readonly form: AnswerForm;
   readonly stream: boolean;

@@ -4,6 +4,7 @@ import type { JsonObject } from "../json-body.ts";
 import { generate } from "../relay/generation.ts";
 import { modelOf, type GenerationRequest } from "../request/generation-request.ts";
 import { routeOf } from "../routes/model-routes.ts";
+import { checkAbility } from "./check-ability.ts";
 import { readyRoute } from "./ready-route.ts";
 import type { Service } from "./service.ts";
 
@@ -27,6 +28,7 @@ export async function serveGeneration(
   const route = routeOf(backend, modelOf(body));
   record.model = route.model;
   const request = parse(body);
+  checkAbility(route, request);
   const response = await generate(request, {
     backend,
     live,
