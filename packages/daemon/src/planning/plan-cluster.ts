@@ -13,6 +13,7 @@ import {
 } from "@clusterd/wire";
 import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
 import { placeNames } from "../state/names.ts";
+import { allDeployments } from "../state/view.ts";
 import { linkTable, plannerNodes, type Machine } from "./cluster-machines.ts";
 import { usedMemory } from "./used-memory.ts";
 
@@ -47,6 +48,7 @@ export function clusterRequest(
   const machines = machinesOf(state, files);
   const isNowhere = question.asIfThere === true && !machines.some(({ canHead }) => canHead);
   const { top, promptTokens } = question;
+  const taken = replicaHosts(state, model.contentId, replacing);
   const request: PlanRequest = {
     model,
     nodes: plannerNodes(
@@ -65,12 +67,20 @@ export function clusterRequest(
     ...(wish.head === null ? {} : { head: nameOf(wish.head) }),
     pins: wish.pins.map((pin) => ({ ...pin, node: nameOf(pin.node) })),
     without: [...names]
-      .filter(([id]) => wish.without.includes(placeOf(id).node) || wish.without.includes(id))
+      .filter(([id]) => wish.without.includes(placeOf(id).node) || wish.without.includes(id) || taken.has(placeOf(id).node))
       .map(([, name]) => name),
     ...(top === undefined ? {} : { top }),
     ...(promptTokens === undefined ? {} : { promptTokens }),
   };
   return { request, isNowhere };
+}
+
+/** The hosts of a model's other deployments: replicas share none, even where there is room for both. */
+function replicaHosts(state: DaemonState, content: ContentId, except: ReadonlySet<DeploymentId>): ReadonlySet<NodeId> {
+  const others = allDeployments(state).filter(
+    ({ id, contentId, view }) => contentId === content && !except.has(id) && !["failed", "draining"].includes(view.state),
+  );
+  return new Set(others.flatMap(({ view }) => [view.head, ...view.stages.map((stage) => placeOf(stage.node).node)]));
 }
 
 /** The plan for a model on the cluster as it is now, nodes by the names people see. */
