@@ -31,6 +31,7 @@ const HELP = `Usage: node scripts/make-model.ts OUT.gguf [--arch NAME | --preset
   --header-only     only the header; the weights are a hole of the right length that takes no space
   --tied, --no-tied whether the embedding serves as output matrix
   --pooling NAME    makes embeddings of texts: ${[...POOLINGS.keys()].join(", ")} of its tokens' vectors (encoders: mean)
+  --infill          its last three tokens mark texts with a gap
   --seed N          other random weights (1); the same seed gives the same file
 ${numbers.map(([key, help]) => `  --${flagOf(key)} N`.padEnd(27) + help).join("\n")}
 
@@ -51,6 +52,7 @@ function readArguments() {
       "header-only": { type: "boolean", default: false },
       tied: { type: "boolean" },
       pooling: { type: "string" },
+      infill: { type: "boolean", default: false },
       seed: { type: "string", default: "1" },
       ...Object.fromEntries(numbers.map(([key]) => [flagOf(key), { type: "string" } as const])),
     },
@@ -91,7 +93,10 @@ async function main(): Promise<void> {
   const pooling = values.pooling === undefined ? null : known("pooling", values.pooling, POOLINGS);
   // The header tells one model from another, so what only its weights show is in its name.
   const name = `${values.preset ?? architectureName} ${shape.layers} x ${shape.width} seed ${values.seed}`;
-  const model = describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)), pooling);
+  const model = describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)), {
+    ...(pooling === null ? {} : { pooling }),
+    infill: values.infill,
+  });
   const bytes = await writeModel(out, {
     ...model,
     typeOf: (tensor) => storedType(tensor, tensor.name.includes("_exps.") ? (values["expert-type"] ?? values.type) : values.type),

@@ -27,6 +27,16 @@ export interface DescribedModel {
   readonly vocabulary: number;
 }
 
+/** What a header says of what a model is for, besides text that goes on. */
+export interface ModelUse {
+  /** llama.cpp's number: how it makes embeddings. */
+  readonly pooling?: number;
+  /** Whether its last tokens mark texts with a gap. */
+  readonly infill?: boolean;
+}
+
+const INFILL_KEYS = ["fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id"];
+
 /** Describes a model of that shape with another model's tokenizer. Throws where llama.cpp could not load it. */
 export function describeModel(
   name: string,
@@ -34,7 +44,7 @@ export function describeModel(
   architecture: Architecture,
   shape: Shape,
   demo: readonly MetadataEntry[],
-  pooling: number | null = null,
+  use: ModelUse = {},
 ): DescribedModel {
   const problem = architecture.problem?.(shape) ?? shapeProblem(shape);
   if (problem !== null) throw new Error(`This model cannot be: ${problem}.`);
@@ -48,9 +58,12 @@ export function describeModel(
       ...Object.entries({
         ...architecture.keys(shape),
         vocab_size: vocabulary,
-        ...(pooling === null ? {} : { pooling_type: pooling }),
+        ...(use.pooling === undefined ? {} : { pooling_type: use.pooling }),
       }).map(([key, value]) => entry(`${architectureName}.${key}`, value)),
       ...Object.entries(architecture.plainKeys ?? {}).map(([key, value]) => entry(key, value)),
+      ...(use.infill === true
+        ? INFILL_KEYS.map((key, at) => entry(`tokenizer.ggml.${key}`, vocabulary - INFILL_KEYS.length + at))
+        : []),
       ...tokenizer,
     ],
     tensors: [

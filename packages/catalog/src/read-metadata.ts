@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Vocabulary } from "@clusterd/wire";
+import type { InfillTokens, Vocabulary } from "@clusterd/wire";
 import { brokenModel } from "./broken-model.ts";
 import { READER_HEAP_MEGABYTES, READER_OUTPUT_BYTES_MAX, READER_TIMEOUT_MS } from "./limits.ts";
 
@@ -13,6 +13,7 @@ export interface ModelMetadata {
     readonly size_label?: unknown;
   };
   readonly specific: Readonly<Record<string, unknown>>;
+  readonly infill?: InfillTokens | null;
   readonly vocabulary: Vocabulary | null;
 }
 

@@ -10,7 +10,7 @@ import { readMetadata } from "./read-metadata.ts";
 import { checkParts, partPaths } from "./split-parts.ts";
 
 /** Raised when profiles come out differently for the same file. */
-const PROFILE_VERSION = 6;
+const PROFILE_VERSION = 7;
 
 /** A model on this machine's disk. */
 export interface ModelFile {

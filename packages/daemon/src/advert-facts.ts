@@ -37,6 +37,7 @@ export function advertModels(entries: readonly CatalogEntry[]): readonly AdvertM
     fileBytes: profile.fileBytes,
     layerCount: profile.layers.length,
     contextMax: profile.contextMax,
+    infill: profile.infill ?? null,
     embeddings: (profile.embedding ?? null) !== null,
     aliases,
   }));

@@ -2,6 +2,7 @@ import type {
   ClusterState,
   DeploymentId,
   DeploymentPhase,
+  InfillTokens,
   KvType,
   ModelId,
   NodeId,
@@ -12,6 +13,7 @@ import type {
   ReplanPolicy,
   SpeculationWish,
 } from "@clusterd/wire";
+import type { Keys } from "./keys.ts";
 
 /** A deployment as requests are routed to it. `context` is tokens per slot. */
 export interface Route {
@@ -29,6 +31,8 @@ export interface Route {
   readonly createdSeconds: number;
   /** Whether the model makes embeddings instead of text. */
   readonly embeddings?: boolean;
+  /** The marks by which the model fills a gap in a text, where it can. */
+  readonly infill?: InfillTokens | null;
 }
 
 /** One HTTP request for a deployment's llama-server. Aborting the signal must free the engine's slot. */
@@ -56,6 +60,8 @@ export interface LoadBody {
   readonly ctx?: number;
   readonly slots?: number;
   readonly kv?: KvType;
+  /** On so many sets of hosts that share none; `auto`: on as many as serve more requests. Of loads only. */
+  readonly replicas?: number | "auto";
   /** The draft model's REF. */
   readonly draft?: string;
   readonly speculation?: SpeculationWish;
@@ -64,6 +70,14 @@ export interface LoadBody {
   readonly promptTokens?: number;
   /** `now`: move the running deployment to the best placement of what was asked for then. The others: what it is to do from then on. */
   readonly replan?: "now" | ReplanPolicy;
+}
+
+/** What a load has led to; the fastest replica first, and told of by itself. */
+export interface LoadResult {
+  readonly deployment: DeploymentId;
+  readonly model: ModelId;
+  readonly plan: Placement;
+  readonly replicas: readonly { readonly deployment: DeploymentId; readonly plan: Placement }[];
 }
 
 /** The node behind the HTTP surface: what it knows, where requests go, and what may be asked of it. */
@@ -93,7 +107,7 @@ export interface Backend {
   fetchEngine(deployment: DeploymentId, request: EngineRequest): Promise<Response>;
   plan(body: LoadBody): Promise<PlanResult>;
   /** A refusal by the planner is a `does_not_fit` error with its numbers in `details`. */
-  load(body: LoadBody): Promise<{ deployment: DeploymentId; model: ModelId; plan: Placement }>;
+  load(body: LoadBody): Promise<LoadResult>;
   unload(model: string): Promise<{ model: ModelId }>;
   approve(code: string): Promise<{ node: NodeId; name: string }>;
   remove(node: string): Promise<{ node: NodeId; name: string }>;
@@ -101,4 +115,5 @@ export interface Backend {
   rotate(): Promise<void>;
   leave(): Promise<void>;
   logs(lines: number): readonly string[];
+  readonly keys: Keys;
 }

@@ -1,5 +1,6 @@
 import type { DeploymentView, LinkView, PendingView } from "./cluster-state.ts";
 import type { DeviceInfo } from "./device-info.ts";
+import type { InfillTokens } from "./model-profile.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 
 /** The engine a node runs. Nodes of different `rpcProtocol` cannot work together. */
@@ -21,6 +22,8 @@ export interface AdvertModel {
   readonly contextMax: number;
   /** Whether it makes embeddings instead of text. */
   readonly embeddings?: boolean;
+  /** By which it fills a gap in a text; null or absent: it cannot. */
+  readonly infill?: InfillTokens | null;
   readonly aliases: readonly string[];
 }
 

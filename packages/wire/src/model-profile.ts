@@ -34,6 +34,15 @@ export interface EmbeddingUse {
   readonly whole: boolean;
 }
 
+/** Token ids that mark a text with a gap: before what precedes it, before what follows it, and where the model fills it. */
+export interface InfillTokens {
+  readonly prefix: number;
+  readonly suffix: number;
+  readonly middle: number;
+  /** Stands before every text; null: none does. */
+  readonly begin: number | null;
+}
+
 /** What a model's GGUF header says of it. Sizes in bytes, context in tokens. */
 export interface ModelProfile {
   readonly id: ModelId;
@@ -51,6 +60,8 @@ export interface ModelProfile {
   readonly embeddingLength: number;
   /** Of a model that makes embeddings; null or absent: it generates text. */
   readonly embedding?: EmbeddingUse | null;
+  /** Null or absent: it was not made to fill gaps. */
+  readonly infill?: InfillTokens | null;
   /** Null where the file has none. */
   readonly vocabulary: Vocabulary | null;
   /** Of its layers, those at the end that predict further tokens; the engine leaves them on the disk unless it speculates with them. */

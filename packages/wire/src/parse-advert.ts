@@ -173,6 +173,7 @@ const advert: Check<Advert> = record({
       layerCount: count(LAYERS_MAX),
       contextMax: count(),
       embeddings: (value) => value === true,
+      infill: nullable(record({ prefix: count(), suffix: count(), middle: count(), begin: nullable(count()) })),
       aliases: list(text(MODEL_LENGTH_MAX), ALIASES_MAX),
     }),
     MODELS_PER_NODE_MAX,

@@ -99,6 +99,7 @@ const profile: Check<ModelProfile> = record({
   vocabularySize: count(),
   embeddingLength: count(),
   embedding: nullable(record({ pooling: oneOf(...POOLINGS), whole: flag })),
+  infill: nullable(record({ prefix: count(), suffix: count(), middle: count(), begin: nullable(count()) })),
   vocabulary: nullable(vocabulary),
   nextTokenLayers: layer,
   layers: list(
@@ -163,7 +164,7 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
   "worker-start": record({ ticket: bytes(TICKET_BYTES), held: list(flag, LAYERS_MAX + 1) }),
   "worker-stop": record({ stopped: flag }),
   "worker-ended": record({ noted: oneOf(true) }),
-  "engine-ticket": record({ ticket: bytes(TICKET_BYTES), apiKey: id }),
+  "engine-ticket": record({ ticket: bytes(TICKET_BYTES) }),
   profile: record({ profile }),
   approve: record({ name: text(NAME_MAX), node: id }),
   "link-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),

@@ -7,7 +7,7 @@ import { allDeployments } from "../state/view.ts";
 /** Deployments as the gateway routes to them. */
 export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) => number): readonly Route[] {
   const names = displayNames(state);
-  const embeddings = new Set(modelsOf(state).flatMap((model) => (model.embeddings === true ? [model.contentId] : [])));
+  const models = new Map(modelsOf(state).map((model) => [model.contentId, model]));
   return allDeployments(state).map(({ id, contentId, view }) => ({
     model: view.model,
     deployment: id,
@@ -19,7 +19,8 @@ export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) 
     work: { active: view.queue.active, waiting: view.queue.waiting },
     speculationPaused: view.speculation.type !== "off" && !view.speculation.active,
     createdSeconds: createdSeconds(id),
-    embeddings: embeddings.has(contentId),
+    embeddings: models.get(contentId)?.embeddings === true,
+    infill: models.get(contentId)?.infill ?? null,
   }));
 }
 
