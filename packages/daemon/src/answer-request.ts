@@ -12,6 +12,8 @@ import {
 } from "@clusterd/wire";
 import type { ControlLoop } from "./deployments/control-loop.ts";
 import type { WorkerHost } from "./deployments/worker-host.ts";
+import type { EngineGate } from "./queue/engine-gate.ts";
+import { GATE_CONNECTIONS_MAX } from "./queue/limits.ts";
 import type { LinkWatch } from "./links/link-watch.ts";
 import type { ReplicatedSettings } from "./settings/shared-settings.ts";
 import { answerSettings } from "./settings/spread-settings.ts";
@@ -22,6 +24,7 @@ export interface AnswerConfig {
   readonly catalog: Catalog;
   readonly dataPlane: DataPlane;
   readonly loop: ControlLoop;
+  readonly gate: EngineGate;
   readonly workers: WorkerHost;
   approve: Mesh["approve"];
   startHere(request: Extract<ControlRequest, { type: "deploy" }>): void;
@@ -40,33 +43,30 @@ export function createAnswerer(
   config: AnswerConfig,
 ): (from: NodeId, request: ControlRequest, signal: AbortSignal) => Promise<ControlAnswers[ControlRequest["type"]]> {
   const { store, loop, workers } = config;
-  /** HTTP offers by deployment, epoch and member: a member gets one, used for all its requests. */
-  const offers = new Map<string, { readonly offer: Offer; readonly epoch: number }>();
+  /** Ways to the gates of engines here, by deployment and member: a member gets one, used for all its requests. */
+  const offers = new Map<string, Offer>();
 
   function ticketFor(from: NodeId, deployment: DeploymentId): ControlAnswers["engine-ticket"] {
-    const engine = loop.engineOf(deployment);
     const peerFingerprint = store.state.others.get(from)?.advert.dataPlane.fingerprint;
-    if (engine === null || peerFingerprint === undefined) throw new ClusterdError("shards_unreachable", "The engine is not up.");
-    for (const [key, { offer, epoch }] of offers) {
-      const gone =
-        !store.state.deployments.has(key.split("/")[0] as DeploymentId) ||
-        (key.startsWith(`${deployment}/`) && epoch !== engine.epoch);
-      if (!gone) continue;
+    if (loop.engineOf(deployment) === null || peerFingerprint === undefined)
+      throw new ClusterdError("shards_unreachable", "The engine is not up.");
+    for (const [key, offer] of offers) {
+      if (store.state.deployments.has(key.split("/")[0] as DeploymentId)) continue;
       offer[Symbol.dispose]();
       offers.delete(key);
     }
-    const key = `${deployment}/${from}`;
-    const known = offers.get(key) ?? {
-      epoch: engine.epoch,
-      offer: config.dataPlane.offer({
+    const key = `${deployment}/${from}/${peerFingerprint}`;
+    const offer =
+      offers.get(key) ??
+      config.dataPlane.offer({
         peerFingerprint,
-        target: { host: "127.0.0.1", port: engine.port },
+        target: (socket) => config.gate(from, deployment, socket),
         kind: "http",
         label: deployment,
-      }),
-    };
-    offers.set(key, known);
-    return { ticket: known.offer.ticket, apiKey: engine.apiKey };
+        connectionsMax: GATE_CONNECTIONS_MAX,
+      });
+    offers.set(key, offer);
+    return { ticket: offer.ticket };
   }
 
   return async (from, request, signal) => {

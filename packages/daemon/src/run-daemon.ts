@@ -48,6 +48,7 @@ import { homePaths } from "./home/paths.ts";
 import { prepareHome } from "./home/prepare-home.ts";
 import { readIfPresent, writePrivateFile } from "./home/private-file.ts";
 import { watchLinks } from "./links/link-watch.ts";
+import { createKeyStore } from "./keys/key-store.ts";
 import { createLogRing } from "./log-ring.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
 import { watchIdle, type IdleWatch } from "./on-demand/idle-watch.ts";
@@ -65,6 +66,8 @@ import { watchSpeed } from "./speed-watch.ts";
 import { readSettings } from "./settings/settings-file.ts";
 import { createSettings } from "./settings/shared-settings.ts";
 import { spreadSettings } from "./settings/spread-settings.ts";
+import { createEngineGate } from "./queue/engine-gate.ts";
+import { createHeadQueues } from "./queue/head-queues.ts";
 import type { DaemonState } from "./state/daemon-state.ts";
 import { placeNames } from "./state/names.ts";
 import { createStore } from "./state/store.ts";
@@ -199,6 +202,7 @@ async function compose(
   const kept = await readSettings(paths.settings, warn);
   const settings = stack.use(createSettings({ self: identity.id, path: paths.settings, kept, warn }));
   stack.use(spreadSettings({ settings, store, mesh: () => mesh, log: say }));
+  const keys = stack.use(createKeyStore({ settings, self: identity.id, nowMs: Date.now, log: warn }));
 
   const weights = createModelWeights(catalog, join(paths.cache, "digests"));
   const workers: WorkerHost = stack.use(
@@ -339,12 +343,14 @@ async function compose(
     ask: (to, request, within) => theMesh().request(to, request, { signal: within }),
     signal,
   });
+  const queues = stack.use(createHeadQueues({ store, isUp: (id) => loop.engineOf(id) !== null }));
   const links = stack.use(watchLinks({ store, dataPlane, mesh: theMesh }));
   const answer = createAnswerer({
     store,
     catalog,
     dataPlane,
     loop,
+    gate: createEngineGate({ queues, engineOf: (id) => loop.engineOf(id) }),
     workers,
     approve: (code) => theMesh().approve(code),
     startHere,
@@ -389,7 +395,7 @@ async function compose(
   const running = mesh;
   store.dispatch({ type: "own", facts: { addresses: running.addresses() } });
 
-  const engines = createEngineReach(store, loop, running, dataPlane);
+  const engines = createEngineReach({ store, loop, mesh: running, dataPlane, queues });
   const backend = createBackend({
     store,
     mesh: running,
@@ -398,6 +404,7 @@ async function compose(
     engines,
     log,
     signal,
+    keys,
     setDraining,
     async leave() {
       await running.leave();

@@ -4,6 +4,10 @@ import { ClusterdError, asClusterdError, type ErrorCode } from "@clusterd/wire";
 export type HttpCode =
   | ErrorCode
   | "invalid_api_key"
+  | "rate_limit_exceeded"
+  | "insufficient_quota"
+  | "model_not_allowed"
+  | "control_not_allowed"
   | "host_not_allowed"
   | "origin_not_allowed"
   | "body_too_large"
@@ -82,11 +86,12 @@ const RETRY_AFTER_SECONDS: Partial<Readonly<Record<ErrorCode, number>>> = {
   model_not_ready: 2,
 };
 
-/** Any thrown value as what the client is told. What is not one of ours says no more than that it failed. */
+/** Any thrown value as what the client is told; `details.retryAfterSeconds` becomes its `Retry-After`. What is not one of ours says no more than that it failed. */
 export function asRefusal(thrown: unknown): HttpRefusal {
   if (thrown instanceof HttpRefusal) return thrown;
   const error = asClusterdError(thrown);
-  const seconds = RETRY_AFTER_SECONDS[error.code];
+  const known = error.details?.["retryAfterSeconds"];
+  const seconds = typeof known === "number" ? known : RETRY_AFTER_SECONDS[error.code];
   const message = thrown instanceof ClusterdError ? error.message : `This node failed to answer: ${error.message}`;
   return new HttpRefusal(STATUS[error.code], error.code, error.next === undefined ? message : `${message} ${error.next}`, {
     ...(error.param === undefined ? {} : { param: error.param }),

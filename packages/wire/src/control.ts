@@ -84,7 +84,7 @@ export interface WorkerStopRequest {
   readonly epoch: number;
 }
 
-/** Ask a head for a ticket that opens HTTP tunnels to its llama-server. */
+/** Ask a head for a ticket that opens ways to the gate of its llama-server. */
 export interface EngineTicketRequest {
   readonly type: "engine-ticket";
   readonly deployment: DeploymentId;
@@ -158,7 +158,7 @@ export interface ControlAnswers {
   readonly "worker-start": { readonly ticket: Uint8Array; readonly held: readonly boolean[] };
   readonly "worker-stop": { readonly stopped: boolean };
   readonly "worker-ended": { readonly noted: true };
-  readonly "engine-ticket": { readonly ticket: Uint8Array; readonly apiKey: string };
+  readonly "engine-ticket": { readonly ticket: Uint8Array };
   readonly profile: { readonly profile: ModelProfile };
   readonly approve: { readonly name: string; readonly node: string };
   /** Null: not now, one of the two has something else to do. */

@@ -1,14 +1,12 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { Readable } from "node:stream";
 import type { EngineRequest } from "@clusterd/gateway";
 import type { ClusterdError } from "@clusterd/wire";
 
-/** How one reaches a deployment's llama-server: on this machine by its port, elsewhere through a tunnel. */
-export interface EngineAddress {
+/** A way to a deployment's llama-server, its turn taken: a connected socket. The turn ends when it closes. */
+export interface EngineWay {
   readonly apiKey: string;
-  /** A connected socket to the engine's HTTP port. */
-  connect(signal: AbortSignal): Promise<Duplex>;
+  readonly socket: Duplex;
 }
 
 /**
@@ -16,16 +14,14 @@ export interface EngineAddress {
  * connection, which frees the engine's slot. Whatever breaks the exchange becomes the error that `explain` gives for it.
  */
 export async function fetchEngine(
-  address: EngineAddress,
+  { apiKey, socket }: EngineWay,
   request: EngineRequest,
   explain: (error: unknown) => Promise<ClusterdError>,
 ): Promise<Response> {
   const { signal } = request;
-  signal.throwIfAborted();
   let answer: IncomingMessage;
   try {
-    const socket = await address.connect(signal);
-    answer = await exchange(socket, address.apiKey, request);
+    answer = await exchange(socket, apiKey, request);
   } catch (error) {
     if (signal.aborted) throw error;
     throw await explain(error);
@@ -67,22 +63,40 @@ function exchange(socket: Duplex, apiKey: string, request: EngineRequest): Promi
   });
 }
 
-/** The body as a web stream that errors, with the cause, where the engine's answer ends before its end. */
+/**
+ * The body as a web stream that errors, with the cause, where the engine's answer ends before its end. Read to its end, or cancelled
+ * at any point, even before its first byte, it closes the connection.
+ */
 function bodyOf(
   answer: IncomingMessage,
   signal: AbortSignal,
   explain: (error: unknown) => Promise<ClusterdError>,
 ): ReadableStream<Uint8Array> {
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const chunk of answer) yield chunk as Uint8Array;
-      if (!answer.complete) throw new Error("the engine's answer was cut");
-    } catch (error) {
-      if (signal.aborted) throw error;
-      throw await explain(error);
-    } finally {
-      answer.destroy();
-    }
-  }
-  return Readable.toWeb(Readable.from(chunks(), { objectMode: false, highWaterMark: 64 * 1024 })) as ReadableStream<Uint8Array>;
+  const chunks = answer[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  let cancelled = false;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const next = await chunks.next();
+          if (next.done !== true) {
+            controller.enqueue(next.value);
+            return;
+          }
+          if (!answer.complete) throw new Error("the engine's answer was cut");
+          controller.close();
+          answer.destroy();
+        } catch (error) {
+          answer.destroy();
+          if (cancelled) return;
+          controller.error(signal.aborted ? error : await explain(error));
+        }
+      },
+      cancel() {
+        cancelled = true;
+        answer.destroy();
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }

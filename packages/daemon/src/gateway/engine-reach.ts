@@ -1,13 +1,17 @@
-import { connect as connectTcp } from "node:net";
 import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
 import type { EngineRequest } from "@clusterd/gateway";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
-import { ClusterdError, type DeploymentId, type ErrorCode, type NodeId } from "@clusterd/wire";
+import { ClusterdError, type DeploymentId, type DeploymentView, type ErrorCode, type NodeId } from "@clusterd/wire";
 import type { ControlLoop } from "../deployments/control-loop.ts";
+import { needsSlot } from "../queue/gate-lines.ts";
+import { createGateWaiters } from "../queue/gate-waiters.ts";
+import type { HeadQueues } from "../queue/head-queues.ts";
+import { passGate } from "../queue/pass-gate.ts";
+import { displayNames } from "../state/names.ts";
 import type { Store } from "../state/store.ts";
 import { allDeployments } from "../state/view.ts";
-import { displayNames } from "../state/names.ts";
-import { fetchEngine, type EngineAddress } from "./engine-client.ts";
+import { fetchEngine, type EngineWay } from "./engine-client.ts";
 
 const TICKET_MS_MAX = 5_000;
 const TICKETS_MAX = 64;
@@ -17,60 +21,104 @@ const CAUSE_WAIT_MS = 1_500;
 interface Ticket {
   readonly epoch: number;
   readonly ticket: Uint8Array;
-  readonly apiKey: string;
 }
 
-/** Reaches the engine of any deployment: the one on this node by its port, others through a tunnel to their head. */
+/** Reaches the engine of any deployment, once the request has its turn: here by its port, elsewhere through the gate of its head. */
 export interface EngineReach {
   fetch(deployment: DeploymentId, request: EngineRequest): Promise<Response>;
 }
 
-export function createEngineReach(store: Store, loop: ControlLoop, mesh: Mesh, dataPlane: DataPlane): EngineReach {
-  const tickets = new Map<DeploymentId, Ticket>();
+export interface EngineReachConfig {
+  readonly store: Store;
+  readonly loop: Pick<ControlLoop, "engineOf">;
+  readonly mesh: Pick<Mesh, "request" | "addressOf">;
+  readonly dataPlane: Pick<DataPlane, "connect">;
+  readonly queues: HeadQueues;
+}
 
-  function viewOf(deployment: DeploymentId): { head: NodeId; epoch: number; state: string; reason: string | null } {
+export function createEngineReach({ store, loop, mesh, dataPlane, queues }: EngineReachConfig): EngineReach {
+  const tickets = new Map<DeploymentId, Ticket>();
+  const waiters = createGateWaiters();
+
+  function viewOf(deployment: DeploymentId): DeploymentView {
     const found = allDeployments(store.state).find((candidate) => candidate.id === deployment);
     if (found === undefined) throw new ClusterdError("shards_unreachable", "This deployment is gone.");
     return found.view;
   }
 
-  async function addressOf(deployment: DeploymentId): Promise<EngineAddress> {
-    const { head, epoch } = viewOf(deployment);
-    if (head === store.state.self) {
+  /** To the engine on this node. */
+  async function reachHere(deployment: DeploymentId, request: EngineRequest): Promise<EngineWay> {
+    const { caller, more = false, signal, onWaiting: onPosition } = request;
+    const turn = needsSlot(request.path)
+      ? await queues.enter(deployment, { caller, more, signal, ...(onPosition === undefined ? {} : { onPosition }) })
+      : null;
+    try {
+      signal.throwIfAborted();
       const engine = loop.engineOf(deployment);
       if (engine === null) throw new ClusterdError("shards_unreachable", "The engine is not up.");
-      return { apiKey: engine.apiKey, connect: (signal) => connectLocal(engine.port, signal) };
+      const socket = connectTcp({ host: "127.0.0.1", port: engine.port, noDelay: true });
+      socket.once("close", () => turn?.[Symbol.dispose]());
+      try {
+        await once(socket, "connect", { signal });
+      } catch (error) {
+        socket.destroy();
+        throw error;
+      }
+      return { apiKey: engine.apiKey, socket };
+    } catch (error) {
+      turn?.[Symbol.dispose]();
+      throw error;
     }
-    let known = tickets.get(deployment);
-    if (known === undefined || known.epoch !== epoch) {
-      const answer = await mesh.request(
-        head,
-        { type: "engine-ticket", deployment },
-        { signal: AbortSignal.timeout(TICKET_MS_MAX) },
-      );
-      known = { epoch, ...answer };
-      tickets.set(deployment, known);
-      const [oldest] = tickets.keys();
-      if (tickets.size > TICKETS_MAX && oldest !== undefined) tickets.delete(oldest);
+  }
+
+  async function ticketOf(deployment: DeploymentId, { head, epoch }: DeploymentView): Promise<Uint8Array> {
+    const known = tickets.get(deployment);
+    if (known?.epoch === epoch) return known.ticket;
+    const signal = AbortSignal.timeout(TICKET_MS_MAX);
+    const { ticket } = await mesh.request(head, { type: "engine-ticket", deployment }, { signal });
+    tickets.set(deployment, { epoch, ticket });
+    const [oldest] = tickets.keys();
+    if (tickets.size > TICKETS_MAX && oldest !== undefined) tickets.delete(oldest);
+    return ticket;
+  }
+
+  /** To an engine elsewhere: through the gate of its head, which knows whose turn it is. */
+  async function reachThere(deployment: DeploymentId, view: DeploymentView, request: EngineRequest): Promise<EngineWay> {
+    const { caller, path, more = false, signal, onWaiting } = request;
+    const waiter = await waiters.begin(deployment, { caller, more, queueLimit: view.queue.limit, signal });
+    try {
+      const ticket = await ticketOf(deployment, view);
+      const socket = await connectTo(view.head, deployment, ticket, signal);
+      socket.once("close", () => waiter[Symbol.dispose]());
+      const onPosition = (position: number, retryAfterSeconds: number): void => {
+        waiter.at(position, retryAfterSeconds);
+        onWaiting?.(position);
+      };
+      return { apiKey: await passGate(socket, { caller, path, more, signal, onPosition }), socket };
+    } catch (error) {
+      waiter[Symbol.dispose]();
+      throw error;
     }
-    const { ticket, apiKey } = known;
-    return {
-      apiKey,
-      async connect(signal) {
-        const address = mesh.addressOf(head);
-        const plane = store.state.others.get(head)?.advert.dataPlane;
-        const peerName = displayNames(store.state).get(head) ?? head;
-        if (address === null || plane === undefined)
-          throw new ClusterdError("shards_unreachable", `The head ${peerName} is not connected.`);
-        try {
-          return await dataPlane.connect({ address, port: plane.port, fingerprint: plane.fingerprint, ticket, peerName, signal });
-        } catch (error) {
-          // Perhaps the head has restarted its engine meanwhile: ask anew next time.
-          tickets.delete(deployment);
-          throw error;
-        }
-      },
-    };
+  }
+
+  async function connectTo(
+    head: NodeId,
+    deployment: DeploymentId,
+    ticket: Uint8Array,
+    signal: AbortSignal,
+  ): ReturnType<DataPlane["connect"]> {
+    const address = mesh.addressOf(head);
+    const plane = store.state.others.get(head)?.advert.dataPlane;
+    const peerName = displayNames(store.state).get(head) ?? head;
+    if (address === null || plane === undefined)
+      throw new ClusterdError("shards_unreachable", `The head ${peerName} is not connected.`);
+    try {
+      return await dataPlane.connect({ address, port: plane.port, fingerprint: plane.fingerprint, ticket, peerName, signal });
+    } catch (error) {
+      // Perhaps the head has restarted meanwhile: ask anew next time.
+      tickets.delete(deployment);
+      throw error;
+    }
   }
 
   /** The cause of a broken exchange: what the deployment itself says of its failure, once it says something. */
@@ -89,12 +137,26 @@ export function createEngineReach(store: Store, loop: ControlLoop, mesh: Mesh, d
 
   return {
     async fetch(deployment, request) {
+      const view = viewOf(deployment);
+      const { signal } = request;
+      signal.throwIfAborted();
+      let way: EngineWay;
+      try {
+        way = await (view.head === store.state.self ? reachHere(deployment, request) : reachThere(deployment, view, request));
+      } catch (error) {
+        if (signal.aborted || isAnswer(error)) throw error;
+        throw await explain(deployment, view.epoch, error);
+      }
+      // While it waited the deployment may have been started anew.
       const { epoch } = viewOf(deployment);
-      const attempt = async (): Promise<Response> =>
-        fetchEngine(await addressOf(deployment), request, (error) => explain(deployment, epoch, error));
-      return attempt();
+      return fetchEngine(way, request, (error) => explain(deployment, epoch, error));
     },
   };
+}
+
+/** Whether the error tells its cause: the queue's word, the gate's, this node's. A way that broke does not know why. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof ClusterdError && error.code !== "worker_lost";
 }
 
 /** `worker_lost: The worker on …` as the error it tells of. */
@@ -103,15 +165,4 @@ function fromReason(reason: string, cause: unknown): ClusterdError {
   return code === undefined || message === undefined
     ? new ClusterdError("engine_crashed", reason, { cause })
     : new ClusterdError(code as ErrorCode, message, { cause });
-}
-
-async function connectLocal(port: number, signal: AbortSignal): Promise<ReturnType<typeof connectTcp>> {
-  const socket = connectTcp({ host: "127.0.0.1", port, noDelay: true });
-  try {
-    await once(socket, "connect", { signal });
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
 }

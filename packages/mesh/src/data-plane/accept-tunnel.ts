@@ -74,7 +74,7 @@ export async function acceptPlain(socket: Socket, accepting: Accepting): Promise
 }
 
 function takesMore(offer: HeldOffer, offers: Offers): boolean {
-  return offers.has(offer) && offer.sockets.size < TUNNEL_CONNECTIONS_MAX;
+  return offers.has(offer) && offer.sockets.size < (offer.connectionsMax ?? TUNNEL_CONNECTIONS_MAX);
 }
 
 /** A socket that has shown an offer's ticket, and the offer's target: joined until both are closed. */

@@ -12,6 +12,8 @@ export interface OfferOptions {
   readonly target: { readonly host: "127.0.0.1"; readonly port: number } | ((socket: Socket) => Promise<void>);
   readonly kind: "rpc" | "http" | "link";
   readonly label: string;
+  /** Tunnels open at once, where that is not the usual number. */
+  readonly connectionsMax?: number;
   /** What passes between the target and the peer; without it, bytes as they come. */
   readonly carry?: Carry;
 }
