@@ -91,5 +91,5 @@ test("the catalog knows bundled names, ids without case, and paths it has seen",
   expect(catalog.known("Demo-16L-q8_0")?.path).toBe(DEMO);
   await expect(catalog.resolve("nothing", signal)).rejects.toThrow(/No model is called "nothing"/);
   await expect(catalog.resolve("/no/such/file.gguf", signal)).rejects.toMatchObject({ code: "not_found" });
-  await expect(catalog.resolve("hf:a/b", signal)).rejects.toMatchObject({ code: "unsupported" });
+  await expect(catalog.resolve("hf:a/b", signal)).rejects.toMatchObject({ code: "not_found" });
 });

@@ -1,10 +1,13 @@
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
-import { asClusterdError, ClusterdError, sameModel, type ContentId, type ModelProfile } from "@clusterd/wire";
+import { asClusterdError, asModelId, ClusterdError, sameModel, type ContentId, type ModelProfile } from "@clusterd/wire";
 import { findKnown, knownProfileOf, namesNear } from "./known-models/find-known.ts";
 import { FOLDER_ENTRIES_MAX, KNOWN_PATHS_MAX, PROBLEMS_MAX, REFERENCE_LENGTH_MAX } from "./limits.ts";
+import { pullModel, type PullProgress, type PulledModel } from "./pull/pull-model.ts";
+import { pulledModels, removePulled } from "./pull/pulled-models.ts";
 import { partName } from "./split-parts.ts";
 import { readModelFile, type ModelFile } from "./read-model.ts";
+import { DEFAULT_QUANTISATION } from "./remote/choose-files.ts";
 import { readRemoteModel } from "./remote/read-remote.ts";
 
 /** A model that comes with clusterd, under a short name. */
@@ -30,6 +33,15 @@ export interface Catalog {
   /** Like `resolve` but for names only, without looking at the disk. */
   known(ref: string): ModelFile | null;
   byContent(id: ContentId): ModelFile | null;
+  /** Fetches a model from a hub into this home, and lists it. Throws as {@link pullModel}. */
+  pull(ref: string, options: CatalogPullOptions): Promise<PulledModel>;
+  /** Deletes a model that was pulled into this home, and gives the bytes freed; throws `not_found` for any other. */
+  remove(ref: string): Promise<{ readonly id: string; readonly contentId: ContentId; readonly bytes: number }>;
+}
+
+export interface CatalogPullOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: PullProgress) => void;
 }
 
 export interface CatalogConfig {
@@ -50,8 +62,12 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
   const problems: { path: string; message: string }[] = [];
   let remembered = await readRemembered(memory);
 
-  async function add(path: string, alias: string | null, signal: AbortSignal): Promise<ModelFile> {
-    const file = await readModelFile(path, { signal, cacheDir });
+  const env = config.env ?? process.env;
+
+  /** `pulledAs`: the id of a model from a hub, which its file's name does not tell. */
+  async function add(path: string, alias: string | null, signal: AbortSignal, pulledAs?: string): Promise<ModelFile> {
+    const read = await readModelFile(path, { signal, cacheDir });
+    const file = pulledAs === undefined ? read : { ...read, profile: { ...read.profile, id: asModelId(pulledAs) } };
     const known = entries.get(file.profile.contentId);
     // The same path with another content: the old entry is gone.
     for (const [id, entry] of entries) if (entry.file.path === file.path && id !== file.profile.contentId) entries.delete(id);
@@ -59,9 +75,9 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
     else if (alias !== null && !known.aliases.includes(alias)) known.aliases.push(alias);
     return entries.get(file.profile.contentId)?.file ?? file;
   }
-  async function tryAdd(path: string, alias: string | null): Promise<void> {
+  async function tryAdd(path: string, alias: string | null, pulledAs?: string): Promise<void> {
     try {
-      await add(path, alias, config.signal);
+      await add(path, alias, config.signal, pulledAs);
     } catch (error) {
       config.signal.throwIfAborted();
       if (problems.length < PROBLEMS_MAX) problems.push({ path, message: asClusterdError(error).message });
@@ -74,13 +90,30 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
     // Of a split model the first part stands for all.
     if (name.toLowerCase().endsWith(".gguf") && (partName(name)?.number ?? 1) === 1) await tryAdd(join(folder, name), null);
   }
+  for (const { id, path } of await pulledModels(folder)) await tryAdd(path, id, id);
   for (const path of remembered) await tryAdd(path, null);
 
   function known(ref: string): ModelFile | null {
-    for (const { file, aliases } of entries.values()) {
-      if (sameModel(file.profile.id, ref) || aliases.some((alias) => sameModel(alias, ref)) || file.path === ref) return file;
+    const names = ref.startsWith("hf:") ? hubNames(ref) : [ref];
+    for (const name of names) {
+      for (const { file, aliases } of entries.values()) {
+        if (sameModel(file.profile.id, name) || aliases.some((alias) => sameModel(alias, name)) || file.path === name)
+          return file;
+      }
     }
     return null;
+  }
+
+  /** The ids that an `hf:` REF may mean here: without a quantisation, the usual one, or the only one there is. */
+  function hubNames(ref: string): readonly string[] {
+    const name = ref.slice("hf:".length).replace(/@[^@]*$/u, "");
+    if (name.includes(":")) return [name];
+    const here = [...entries.values()]
+      .flatMap(({ file, aliases }) => [file.profile.id, ...aliases])
+      .filter((id) => id.toLowerCase().startsWith(`${name.toLowerCase()}:`));
+    const usual = `${name}:${DEFAULT_QUANTISATION}`;
+    const [only] = here;
+    return only !== undefined && new Set(here).size === 1 ? [usual, only] : [usual];
   }
 
   const catalog: Catalog = {
@@ -90,14 +123,14 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
     byContent: (id) => entries.get(id)?.file ?? null,
     async resolve(ref, signal) {
       if (ref.length > REFERENCE_LENGTH_MAX) throw new ClusterdError("usage", "The model's reference is too long.");
-      if (ref.startsWith("hf:")) {
-        throw new ClusterdError("unsupported", `Fetching models is not possible yet: ${ref}`, {
-          next: "Fetch the GGUF yourself and give its path. What it needs is told by: clusterd plan",
+      const byName = known(ref);
+      if (byName === null && ref.startsWith("hf:")) {
+        throw new ClusterdError("not_found", `${ref} is not on this node.`, {
+          next: `Fetch it: clusterd pull ${ref}. What it needs is told by: clusterd plan ${ref}`,
         });
       }
-      const byName = known(ref);
       // Read again, which an unchanged file costs nothing: one that was cut or replaced since must not pass.
-      if (byName !== null) return add(byName.path, null, signal);
+      if (byName !== null) return add(byName.path, null, signal, byName.profile.id);
       if (!looksLikePath(ref)) {
         throw nameless(
           ref,
@@ -120,9 +153,27 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
       return file;
     },
     async describe(ref, signal) {
-      if (ref.startsWith("hf:")) return readRemoteModel(ref, { cacheDir: headers, env: config.env ?? process.env, signal });
+      if (ref.startsWith("hf:") && known(ref) === null) return readRemoteModel(ref, { cacheDir: headers, env, signal });
       const catalogued = known(ref) === null && !looksLikePath(ref) ? knownProfileOf(ref) : null;
       return catalogued ?? (await catalog.resolve(ref, signal)).profile;
+    },
+    async pull(ref, { signal, onProgress }) {
+      const pulled = await pullModel(ref, { modelsDir: folder, cacheDir: headers, env, signal, onProgress });
+      await add(pulled.path, pulled.id, signal, pulled.id);
+      return pulled;
+    },
+    async remove(ref) {
+      const file = known(ref);
+      const pulled = file === null ? undefined : (await pulledModels(folder)).find(({ path }) => path === file.path);
+      const [, repo, quantisation] = /^(.+):([^:]+)$/u.exec(pulled?.id ?? "") ?? [];
+      if (file === null || pulled === undefined || repo === undefined || quantisation === undefined) {
+        throw new ClusterdError("not_found", `${ref} was not pulled into this home.`, {
+          next: file === null ? "See what there is: clusterd models" : `${file.path} is a file of your own: delete it yourself.`,
+        });
+      }
+      const bytes = await removePulled(folder, repo, quantisation);
+      entries.delete(file.profile.contentId);
+      return { id: pulled.id, contentId: file.profile.contentId, bytes };
     },
   };
   return catalog;

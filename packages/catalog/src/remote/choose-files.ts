@@ -17,7 +17,8 @@ export interface ChosenFiles {
   readonly files: readonly HubFile[];
 }
 
-const DEFAULT_QUANTISATION = "Q4_K_M";
+/** Taken where a reference names none. */
+export const DEFAULT_QUANTISATION = "Q4_K_M";
 /** What a file's name ends with, as converters and uploaders write it. */
 const QUANTISATION = /(?:^|[-._])((?:UD-)?(?:I?Q\d[a-z0-9_]*|[BF]F?P?(?:16|32)|MXFP4(?:_MOE)?|NVFP4|TQ\d_\d))$/iu;
 /** Beside a model, but none: projectors, importance matrices. */

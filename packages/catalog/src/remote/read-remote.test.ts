@@ -291,7 +291,7 @@ test("the catalog plans with remote and catalogued models, and loads neither", a
   expect((await catalog.describe("hf:o/r", signal)).id).toBe("o/r:Q8_0");
   expect((await catalog.describe("Qwen3-8B:q8_0", signal)).id).toBe("qwen3-8b:Q8_0");
   expect((await catalog.describe("demo", signal)).id).toBe("demo-16l-q8_0");
-  await expect(catalog.resolve("hf:o/r", signal)).rejects.toMatchObject({ code: "unsupported" });
+  await expect(catalog.resolve("hf:o/r", signal)).rejects.toMatchObject({ code: "not_found" });
   await expect(catalog.resolve("qwen3-8b", signal)).rejects.toMatchObject({
     code: "not_found",
     message: expect.stringContaining("No node has"),

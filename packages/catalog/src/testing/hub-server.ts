@@ -60,7 +60,7 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
       host,
       path: (url ?? "").split("?")[0] ?? "",
       range: headers.range,
-      ifRange: headers["if-range"],
+      ifRange: typeof headers["if-range"] === "string" ? headers["if-range"] : undefined,
       token: headers.authorization,
     };
     seen.push(request);
