@@ -20,13 +20,18 @@ export function idOfRef(ref: string): string {
     : ref;
 }
 
-/** The deployment that a model's id, alias or REF names. A running one is preferred to a failed one. */
-export function findDeployment(state: ClusterState, ref: string): DeploymentView | undefined {
+/** A model's replicas: the deployments that its id, alias or REF names. */
+export function findDeployments(state: ClusterState, ref: string): readonly DeploymentView[] {
   const id = idOfRef(ref);
   const model = state.models.find((known) => sameModel(known.id, id) || known.aliases.some((alias) => sameModel(alias, id)));
   const names = [id, ...(model === undefined ? [] : [model.id])];
-  const matches = state.deployments.filter((deployment) =>
+  return state.deployments.filter((deployment) =>
     [deployment.model, ...deployment.aliases].some((own) => names.some((name) => sameModel(own, name))),
   );
-  return matches.find((deployment) => deployment.state !== "failed") ?? matches[0];
+}
+
+/** One of them: a ready one if there is one, a failed one only where all are. */
+export function findDeployment(state: ClusterState, ref: string): DeploymentView | undefined {
+  const found = findDeployments(state, ref);
+  return found.find(({ state: phase }) => phase === "ready") ?? found.find(({ state: phase }) => phase !== "failed") ?? found[0];
 }

@@ -3,6 +3,6 @@ export { plan, CONTEXT_DEFAULT } from "./plan.ts";
 export { STAGE_OVERHEAD_MS } from "./cost.ts";
 export { parseInventory } from "./inventory.ts";
 export { neededBytes } from "./needed-bytes.ts";
-export { planReplicas, runSteps, REPLICAS_MAX } from "./replicas.ts";
+export { planReplicas } from "./replicas.ts";
 export type { ReplicaSet } from "./replicas.ts";
 export { repricePlacement } from "./reprice.ts";

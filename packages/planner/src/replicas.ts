@@ -1,4 +1,4 @@
-import { ClusterdError, type Placement, type PlanRequest, type Refusal } from "@clusterd/wire";
+import { ClusterdError, REPLICAS_MAX, type Placement, type PlanRequest, type Refusal } from "@clusterd/wire";
 import { CONTEXT_MIN, plan } from "./plan.ts";
 import {
   EXACT_HOSTS_MAX,
@@ -13,8 +13,6 @@ import {
   type Steps,
 } from "./replica-groups.ts";
 
-/** Replicas of one model. */
-export const REPLICAS_MAX = 16;
 /** What one replica more must bring in sum for `auto` to want it: less is within what predictions are off by. */
 export const REPLICA_GAIN_MIN = 0.15;
 /** How much slower than the fastest machine alone a replica of `auto` may be foretold: two machines of one kind measure as far apart. */

@@ -24,3 +24,5 @@ export const NAME_LENGTH_MAX = 64;
 export const DECODED_KINDS_MAX = 16;
 /** Placements that a plan tells of besides the best one. */
 export const ALTERNATIVES_MAX = 32;
+/** Replicas of one model. */
+export const REPLICAS_MAX = 16;

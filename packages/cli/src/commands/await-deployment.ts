@@ -3,11 +3,16 @@ import { watchState } from "../api/watch-state.ts";
 import type { Client } from "../api/client.ts";
 import type { Context } from "../context.ts";
 import { isErrorCode } from "../exit-codes.ts";
-import { findDeployment } from "../model-ref.ts";
+import { findDeployments } from "../model-ref.ts";
 import { progressLine } from "../views/deployments-view.ts";
 
-/** Waits, showing progress, until a model is ready (a token has come out). Throws its failure. */
-export async function awaitReady(context: Context, client: Client, model: string): Promise<DeploymentView> {
+/** Waits, showing progress, until a model is ready (a token has come out), on all its replicas. Throws the failure of any. */
+export async function awaitReady(
+  context: Context,
+  client: Client,
+  model: string,
+  replicas: number = 1,
+): Promise<readonly DeploymentView[]> {
   const { terminal, signal } = context;
   const stop = new AbortController();
   const onAbort = (): void => stop.abort();
@@ -15,15 +20,19 @@ export async function awaitReady(context: Context, client: Client, model: string
   let seen = false;
   try {
     for await (const state of watchState(client, stop.signal)) {
-      const deployment = findDeployment(state, model);
-      if (deployment === undefined) {
+      const found = findDeployments(state, model);
+      const live = found.filter((deployment) => deployment.state !== "failed");
+      if (found.length === 0) {
         if (seen) throw new ClusterdError("not_found", `${model} was unloaded while it was awaited.`);
         continue;
       }
       seen = true;
-      if (deployment.state === "ready") return deployment;
-      if (deployment.state === "failed") throw failureOf(deployment);
-      terminal.progress(progressLine(state, deployment, terminal.talkStyle), `${deployment.model}: ${deployment.state}`);
+      const ready = live.filter((deployment) => deployment.state === "ready");
+      if (ready.length >= replicas) return ready;
+      const failed = found.find((deployment) => deployment.state === "failed");
+      if (failed !== undefined && live.length < replicas) throw failureOf(failed);
+      const next = live.find((deployment) => deployment.state !== "ready");
+      if (next !== undefined) terminal.progress(progressLine(state, next, terminal.talkStyle), `${next.model}: ${next.state}`);
     }
     throw new ClusterdError("interrupted", "Waiting was interrupted; the model goes on loading.", {
       next: "See how far it is with: clusterd ps",

@@ -1,7 +1,8 @@
-import type { ModelId, Placement } from "@clusterd/wire";
+import { REPLICAS_MAX, type ModelId, type Placement } from "@clusterd/wire";
 import { findDaemon } from "../api/find-daemon.ts";
 import { command, type Command } from "../arguments/command.ts";
-import { choice, text, toggle } from "../arguments/flag.ts";
+import { choice, text, toggle, value } from "../arguments/flag.ts";
+import { usageError } from "../arguments/usage-error.ts";
 import { absoluteRef } from "../model-ref.ts";
 import { layerRange, rate, seconds } from "../text/rate.ts";
 import { printable } from "../text/printable.ts";
@@ -12,6 +13,14 @@ interface Loaded {
   readonly deployment: string;
   readonly model: ModelId;
   readonly plan: Placement;
+  readonly replicas: readonly { readonly plan: Placement }[];
+}
+
+function replicaCount(given: string, flag: string): number | "auto" {
+  if (given === "auto") return given;
+  const count = /^\d+$/.test(given) ? Number(given) : Number.NaN;
+  if (count >= 1 && count <= REPLICAS_MAX) return count;
+  throw usageError(`${flag} takes a number from 1 to ${REPLICAS_MAX}, or auto; it was given "${given}".`);
 }
 
 /** What is foretold, said before it is known. */
@@ -28,6 +37,11 @@ export const loadCommand: Command = command({
   flags: {
     ...PLACE_FLAGS,
     as: text("ALIAS", "another name for requests to use"),
+    replicas: value(
+      "N|auto",
+      "deploy it on so many sets of machines that share none; auto: on as many as serve more requests (default 1)",
+      replicaCount,
+    ),
     wait: toggle("return when a token has come out"),
     replan: choice(
       ["now", "ask", "auto"],
@@ -37,33 +51,37 @@ export const loadCommand: Command = command({
   examples: [
     ["clusterd load demo --wait", "the bundled model, wherever it runs best"],
     ["clusterd load ~/models/big.gguf --objective spread", "over all nodes"],
+    ["clusterd load demo --replicas auto", "on several machines, each serving requests of its own"],
     ["clusterd load demo --replan now", "where it should run by what is known now"],
     ["clusterd load big.gguf --draft small.gguf", "a small model guesses ahead: fewer walks over slow links"],
   ],
   async run(context, { args, flags }) {
     const client = await findDaemon(context.home, context.signal);
-    const { as, wait, replan, ...place } = flags;
+    const { as, wait, replan, replicas, ...place } = flags;
     const body = {
       model: absoluteRef(args[0] ?? "", context.cwd),
       ...placeBody(place, context.cwd),
       ...(as === undefined ? {} : { as }),
       ...(replan === undefined ? {} : { replan }),
+      ...(replicas === undefined ? {} : { replicas }),
     };
     const loaded = (await client.post("/cluster/v1/load", body)) as Loaded;
-    context.terminal.say(predictedLine(loaded.plan.predicted));
-    const ready = wait ? await awaitReady(context, client, loaded.model) : null;
+    for (const { plan } of loaded.replicas) context.terminal.say(predictedLine(plan.predicted));
+    const ready = wait ? await awaitReady(context, client, loaded.model, loaded.replicas.length) : [];
     if (context.json) {
-      context.terminal.printJson({ ...loaded, state: ready === null ? "loading" : "ready" });
+      context.terminal.printJson({ ...loaded, state: wait ? "ready" : "loading" });
       return;
     }
-    const stages = loaded.plan.stages.map((stage) => `${printable(stage.node)} ${layerRange(stage)}`).join(", ");
-    context.terminal.print(
-      `${printable(loaded.model)} ${ready === null ? "is loading" : "is ready"}: ${stages} (head ${printable(loaded.plan.head)})`,
-    );
-    if (ready !== null)
-      context.terminal.print(
-        `${rate(ready.measuredTokensPerSecond)} tokens/s measured, ${rate(ready.predictedTokensPerSecond)} predicted`,
-      );
+    const is = wait ? "is ready" : "is loading";
+    const { replicas: placed } = loaded;
+    if (placed.length > 1) context.terminal.print(`${printable(loaded.model)} ${is} ${placed.length} times:`);
+    for (const { plan } of placed) {
+      const stages = plan.stages.map((stage) => `${printable(stage.node)} ${layerRange(stage)}`).join(", ");
+      const what = `${stages} (head ${printable(plan.head)})`;
+      context.terminal.print(placed.length > 1 ? `  ${what}` : `${printable(loaded.model)} ${is}: ${what}`);
+    }
+    for (const { measuredTokensPerSecond, predictedTokensPerSecond } of ready)
+      context.terminal.print(`${rate(measuredTokensPerSecond)} tokens/s measured, ${rate(predictedTokensPerSecond)} predicted`);
   },
 });
 

@@ -47,9 +47,11 @@ async function deployed(context: Context, client: Client, ref: string): Promise<
   if (known?.state === "ready") return known.model;
   if (known === undefined || known.state === "failed") {
     const loaded = (await client.post("/cluster/v1/load", { model: ref })) as { model: string };
-    return (await awaitReady(context, client, loaded.model)).model;
+    await awaitReady(context, client, loaded.model);
+    return loaded.model;
   }
-  return (await awaitReady(context, client, known.model)).model;
+  await awaitReady(context, client, known.model);
+  return known.model;
 }
 
 /** Streams one answer to stdout and returns it. */

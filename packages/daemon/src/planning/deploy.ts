@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Catalog } from "@clusterd/catalog";
-import type { LoadBody } from "@clusterd/gateway";
+import type { LoadBody, LoadResult } from "@clusterd/gateway";
 import {
   asDeploymentId,
   ClusterdError,
@@ -20,10 +20,10 @@ import {
 } from "@clusterd/wire";
 import { findRoom, isRoom, withEvictions } from "../on-demand/make-room.ts";
 import { createRoomMaker } from "../on-demand/room-maker.ts";
-import type { Store } from "../state/store.ts";
 import { allDeployments } from "../state/view.ts";
 import { askedWish, sameStages } from "./headed.ts";
 import { createHeadCommands, type HeadCommands, type HeadCommandsConfig } from "./head-commands.ts";
+import { placeReplicas, runsAs } from "./place-replicas.ts";
 import { planForCluster, withNodeIds } from "./plan-cluster.ts";
 import { doesNotFit } from "./refusal-text.ts";
 import { saysHow, wishOf } from "./wish.ts";
@@ -43,13 +43,22 @@ export interface DeployConfig extends HeadCommandsConfig {
 /** Planning, loading and unloading for the whole cluster, from any member. */
 export interface Deployer {
   plan(body: LoadBody, signal: AbortSignal): Promise<PlanResult>;
-  load(body: LoadBody, signal: AbortSignal): Promise<{ deployment: DeploymentId; model: ModelId; plan: Placement }>;
+  load(body: LoadBody, signal: AbortSignal): Promise<LoadResult>;
   unload(model: string, signal: AbortSignal): Promise<{ model: ModelId }>;
   /** Loads a model that a member has, because a request wants it; it goes after so many seconds of idleness (null: never). */
   loadForRequest(contentId: ContentId, keepAliveSeconds: number | null, signal: AbortSignal): Promise<DeploymentId>;
   readonly keep: HeadCommands["keep"];
   /** Moves a deployment that this node heads to the best placement for now, where that is another one. */
   replan(deployment: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]>;
+}
+
+interface Change {
+  readonly contentId: ContentId;
+  readonly known: readonly AdvertDeployment[];
+  readonly placements: readonly Placement[];
+  /** Whether a deployment is what a placement asks for. */
+  stays(deployment: AdvertDeployment, plan: Placement): boolean;
+  begin(plan: Placement): Promise<DeploymentId>;
 }
 
 export function createDeployer(config: DeployConfig): Deployer {
@@ -97,14 +106,19 @@ export function createDeployer(config: DeployConfig): Deployer {
       });
   }
 
-  function running(contentId: ContentId): AdvertDeployment | null {
-    return (
-      allDeployments(store.state).find(
-        (deployment) =>
-          deployment.contentId === contentId && deployment.view.state !== "failed" && deployment.view.state !== "draining",
-      ) ?? null
+  /** A model's replicas. */
+  function running(contentId: ContentId): readonly AdvertDeployment[] {
+    return allDeployments(store.state).filter(
+      (deployment) =>
+        deployment.contentId === contentId && deployment.view.state !== "failed" && deployment.view.state !== "draining",
     );
   }
+
+  const loaded = (model: ModelId, replicas: LoadResult["replicas"]): LoadResult => {
+    const [first] = replicas;
+    if (first === undefined) throw new ClusterdError("failed", "A load has led to no deployment.");
+    return { ...first, model, replicas };
+  };
 
   /** Begins a deployment on its head's node; the placement names nodes by what people see. */
   async function start(
@@ -127,22 +141,46 @@ export function createDeployer(config: DeployConfig): Deployer {
     }
   }
 
+  /** Makes of what runs of a model what is placed, nodes by name: what stays is a person's from now on, what does not goes first. */
+  async function become(
+    { contentId, known, placements, stays, begin }: Change,
+    signal: AbortSignal,
+  ): Promise<LoadResult["replicas"]> {
+    const kept = new Map<Placement, AdvertDeployment>();
+    for (const plan of placements) {
+      const found = known.find((deployment) => ![...kept.values()].includes(deployment) && stays(deployment, plan));
+      if (found !== undefined) kept.set(plan, found);
+    }
+    for (const deployment of known) if (![...kept.values()].includes(deployment)) await stop(deployment, signal);
+    if (kept.size < placements.length) await stopFailed(contentId, signal);
+    const replicas: { deployment: DeploymentId; plan: Placement }[] = [];
+    for (const plan of placements) {
+      const old = kept.get(plan);
+      if (old !== undefined) await keep(old.id, null, signal);
+      replicas.push({ deployment: old?.id ?? (await begin(plan)), plan });
+    }
+    return replicas;
+  }
+
   /** A load that only says `replan: now`: to where the deployment's own wishes lead with the figures of now. */
-  async function move(body: LoadBody, profile: ModelProfile, known: AdvertDeployment | null, signal: AbortSignal) {
+  async function move(body: LoadBody, profile: ModelProfile, known: readonly AdvertDeployment[], signal: AbortSignal) {
     const { replan: _, ...rest } = body;
-    if (known === null || saysHow(rest)) {
+    if (known.length === 0 || rest.replicas !== undefined || saysHow(rest)) {
       throw new ClusterdError("invalid_request", "Only what is deployed can be moved, and only as it was asked for.", {
-        next: known === null ? "Load it first: clusterd load REF" : "Leave out the other wishes, or load it anew with them.",
+        next: known.length === 0 ? "Load it first: clusterd load REF" : "Leave out the other wishes, or load it anew with them.",
         param: "replan",
       });
     }
-    const { head } = known.view;
-    const waiting = AbortSignal.any([signal, AbortSignal.timeout(REPLACE_MS_MAX)]);
-    const moved =
-      head === store.state.self
-        ? await replan(known.id, signal)
-        : await config.ask(head, { type: "replan", deployment: known.id }, waiting);
-    return { deployment: moved.deployment, model: profile.id, plan: moved.placement };
+    const replicas: { deployment: DeploymentId; plan: Placement }[] = [];
+    for (const { id, view } of known) {
+      const waiting = AbortSignal.any([signal, AbortSignal.timeout(REPLACE_MS_MAX)]);
+      const moved =
+        view.head === store.state.self
+          ? await replan(id, signal)
+          : await config.ask(view.head, { type: "replan", deployment: id }, waiting);
+      replicas.push({ deployment: moved.deployment, plan: moved.placement });
+    }
+    return loaded(profile.id, replicas);
   }
 
   async function replan(id: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]> {
@@ -165,11 +203,13 @@ export function createDeployer(config: DeployConfig): Deployer {
       mustBeMember();
       const profile = await profileOf(body.model, signal, "describe");
       const draft = body.draft === undefined ? null : await profileOf(body.draft, signal, "describe");
-      const replaced = running(profile.contentId);
+      if (body.replicas !== undefined)
+        throw new ClusterdError("invalid_request", "A plan is of one deployment: `load` places replicas.", { param: "replicas" });
+      const replaced = running(profile.contentId).map(({ id }) => id);
       const wish = wishOf(store.state, body, draft);
       const { top, promptTokens } = body;
       const question = { top, promptTokens, asIfThere: true };
-      const found = findRoom(store.state, profile, wish, new Set(replaced === null ? [] : [replaced.id]), question);
+      const found = findRoom(store.state, profile, wish, new Set(replaced), question);
       return isRoom(found) ? withEvictions(found) : found.refusal;
     },
     async load(body, signal) {
@@ -179,22 +219,22 @@ export function createDeployer(config: DeployConfig): Deployer {
       const known = running(profile.contentId);
       if (body.replan === "now") return move(body, profile, known, signal);
       const wish = wishOf(store.state, body, draft);
-      const replacing = new Set(known === null ? [] : [known.id]);
-      // Loading what is loaded is no work, unless it is to be done differently; what a request loaded stays from now on.
-      if (known !== null && !saysHow(body)) {
-        const plan = planForCluster(store.state, profile, wish, replacing);
-        if (!plan.feasible) throw doesNotFit(profile.id, plan);
-        await keep(known.id, null, signal);
-        return { deployment: known.id, model: known.view.model, plan };
-      }
-      const result = await makeRoom(profile, wish, replacing, { signal, forRequest: false });
-      if (known !== null) await stop(known, signal);
-      await stopFailed(profile.contentId, signal);
-      const aliases = body.as === undefined ? [] : [body.as];
+      const replacing = new Set(known.map(({ id }) => id));
+      const says = saysHow(body);
+      // Loading what is loaded is no work, unless it is to be done differently.
+      const isSame = known.length > 0 && !says && (body.replicas ?? known.length) === known.length;
+      const replicas = isSame ? known.length : (body.replicas ?? 1);
+      const placements =
+        replicas === 1 && !isSame
+          ? [await makeRoom(profile, wish, replacing, { signal, forRequest: false })]
+          : (await placeReplicas(store.state, profile, wish, replacing, { replicas, signal })).placements;
+      const stays = (deployment: AdvertDeployment, plan: Placement): boolean =>
+        !says && (placements.length === known.length || runsAs(store.state, deployment, plan));
       const { head, pins, without } = wish;
       const asked = { head, pins, without, replan: body.replan ?? "ask" };
-      const deployment = await start({ contentId: profile.contentId, aliases, wish: asked, plan: result }, signal);
-      return { deployment, model: profile.id, plan: result };
+      const begin = (plan: Placement): Promise<DeploymentId> =>
+        start({ contentId: profile.contentId, aliases: [], wish: asked, plan }, signal);
+      return loaded(profile.id, await become({ contentId: profile.contentId, known, placements, stays, begin }, signal));
     },
     async loadForRequest(contentId, keepAliveSeconds, signal) {
       mustBeMember();
@@ -218,7 +258,7 @@ export function createDeployer(config: DeployConfig): Deployer {
       const [first] = found;
       if (first === undefined)
         throw new ClusterdError("model_not_found", `${model} is not deployed.`, { next: "See what is with: clusterd ps" });
-      for (const deployment of found) await stop(deployment, signal);
+      await Promise.all(found.map((deployment) => stop(deployment, signal)));
       return { model: first.view.model };
     },
   };

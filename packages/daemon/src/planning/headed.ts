@@ -62,9 +62,15 @@ export function askedWish({ asked, wish }: HeadedDeployment): PlanWish {
   return { ...wish, head: asked.head, pins: asked.pins, without: asked.without };
 }
 
-/** Whether two placements put the same layers on the same nodes under the same head. Nodes by id. */
-export function sameStages(a: Placement, b: Placement): boolean {
-  const text = ({ head, stages }: Placement): string =>
+/** Layers on nodes, planned or running. Nodes by id. */
+interface Staged {
+  readonly head: string;
+  readonly stages: readonly { readonly node: string; readonly firstLayer: number; readonly lastLayer: number }[];
+}
+
+/** Whether two placements put the same layers on the same nodes under the same head. */
+export function sameStages(a: Staged, b: Staged): boolean {
+  const text = ({ head, stages }: Staged): string =>
     [head, ...stages.map((stage) => `${stage.node}:${stage.firstLayer}-${stage.lastLayer}`)].join(" ");
   return text(a) === text(b);
 }

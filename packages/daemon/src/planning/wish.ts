@@ -28,8 +28,8 @@ export function wishOf(state: DaemonState, body: LoadBody, draft: ModelProfile |
   };
 }
 
-/** Whether a request says anything about how to place the model, beyond naming it. */
+/** Whether a request says anything about how to place the model, beyond naming it and how often. */
 export function saysHow(body: LoadBody): boolean {
-  const { as, objective, head, pin, without, ctx, slots, kv, draft, speculation, replan } = body;
-  return [as, objective, head, pin, without, ctx, slots, kv, draft, speculation, replan].some((value) => value !== undefined);
+  const { objective, head, pin, without, ctx, slots, kv, draft, speculation, replan } = body;
+  return [objective, head, pin, without, ctx, slots, kv, draft, speculation, replan].some((value) => value !== undefined);
 }

@@ -1,5 +1,5 @@
 import { OBJECTIVES, SPECULATION_WISHES, type KvType, type Objective, type Pin, type SpeculationWish } from "@clusterd/wire";
-import { CLUSTER_NODES_MAX, LAYERS_MAX } from "@clusterd/wire";
+import { CLUSTER_NODES_MAX, LAYERS_MAX, REPLICAS_MAX } from "@clusterd/wire";
 import type { LoadBody } from "../backend.ts";
 import type { JsonObject } from "../json-body.ts";
 import { NAME_TEXT_MAX } from "../limits.ts";
@@ -52,6 +52,7 @@ const LOAD_FIELDS: FieldRules = {
   ctx: integerIn(1, CONTEXT_TOKENS_MAX),
   slots: integerIn(1, SLOTS_MAX),
   kv: oneOf("f16", "q8_0", "q4_0"),
+  replicas: (value, param) => (value === "auto" ? value : integerIn(1, REPLICAS_MAX)(value, param)),
   draft: name,
   speculation: oneOf(...SPECULATION_WISHES),
   top: integerIn(0, ALTERNATIVES_MAX),
@@ -69,6 +70,7 @@ interface CheckedLoad {
   ctx?: number;
   slots?: number;
   kv?: KvType;
+  replicas?: number | "auto";
   draft?: string;
   speculation?: SpeculationWish;
   top?: number;
@@ -84,7 +86,7 @@ function knownFields(body: JsonObject, names: readonly string[], where?: string)
 }
 
 /** Control requests come from clusterd's own tools: an unknown field is a mistake, and named. */
-function strictFields(body: JsonObject, rules: FieldRules): Record<string, unknown> {
+export function strictFields(body: JsonObject, rules: FieldRules): Record<string, unknown> {
   knownFields(body, Object.keys(rules));
   return pickFields(body, rules);
 }
