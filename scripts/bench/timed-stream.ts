@@ -1,4 +1,4 @@
-import { Agent, request } from "node:http";
+import { request, type Agent } from "node:http";
 
 /** One chat stream as a client on the same machine sees it. Milliseconds. */
 export interface TimedStream {
@@ -50,7 +50,8 @@ export function timedStream({ url, apiKey, agent }: StreamTarget, body: string):
         answer.once("error", reject);
         answer.once("end", () => {
           const [firstMs] = comingMs;
-          if (answer.statusCode !== 200 || firstMs === undefined) return reject(new Error(`${url} answered ${answer.statusCode}.`));
+          if (answer.statusCode !== 200 || firstMs === undefined)
+            return reject(new Error(`${url} answered ${answer.statusCode}.`));
           const gapsMs = comingMs.slice(1).map((ms, index) => ms - (comingMs[index] ?? ms));
           resolve({ firstTokenMs: firstMs - begunMs, wholeMs: performance.now() - begunMs, tokens: comingMs.length, gapsMs });
         });

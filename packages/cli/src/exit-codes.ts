@@ -40,6 +40,7 @@ const BY_ERROR: Readonly<Record<ErrorCode, ExitCode>> = {
   port_in_use: EXIT.failed,
   home_unusable: EXIT.failed,
   already_running: EXIT.failed,
+  upstream_failed: EXIT.failed,
 };
 
 /** The exit code of a failure. */

@@ -74,6 +74,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   port_in_use: 500,
   home_unusable: 500,
   already_running: 409,
+  upstream_failed: 502,
 };
 
 /** Seconds after which trying again may help, by code. */

@@ -176,6 +176,12 @@ export interface ModelView {
   readonly aliases: readonly string[];
 }
 
+/** A service outside the cluster that this node asks where the cluster cannot serve, and the models it stands in for. */
+export interface UpstreamView {
+  readonly name: string;
+  readonly models: readonly string[];
+}
+
 /** What `GET /cluster/v1/state` and `status --json` give. */
 export interface ClusterState {
   /** Empty strings while this node is not in a cluster yet. */
@@ -187,4 +193,6 @@ export interface ClusterState {
   readonly deployments: readonly DeploymentView[];
   readonly pending: readonly PendingView[];
   readonly models: readonly ModelView[];
+  /** Of the node that was asked alone; absent: none. */
+  readonly upstreams?: readonly UpstreamView[];
 }

@@ -23,7 +23,8 @@ export type ErrorCode =
   | "unsupported"
   | "port_in_use"
   | "home_unusable"
-  | "already_running";
+  | "already_running"
+  | "upstream_failed";
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "timeout",

@@ -37,6 +37,7 @@ export type {
   DeploymentView,
   LinkView,
   ModelView,
+  UpstreamView,
   NodeState,
   NodeView,
   OnDemandView,
