@@ -49,5 +49,6 @@ export function engineBackend(
     rotate: unused,
     leave: unused,
     logs: () => [],
+    keys: { check: () => null, take: () => null, spend: () => {}, list: () => [], create: unused, revoke: unused },
   };
 }

@@ -1,7 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { HttpRefusal } from "./http-refusal.ts";
+import type { KeyGrant, Keys } from "./keys.ts";
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+/** Longer than any key: what is sent is not hashed at any length. */
+const KEY_LENGTH_MAX = 512;
 
 /** The key a request bears: `Authorization: Bearer`, `x-api-key`, or the password of HTTP Basic, which browsers can be asked for. */
 function keyOf(headers: Headers): string | null {
@@ -14,14 +17,36 @@ function keyOf(headers: Headers): string | null {
   return pair.slice(pair.indexOf(":") + 1);
 }
 
-/** A check that lets through requests with the right key. Takes the same time for any wrong key. */
-export function keyCheck(apiKey: string | null): (request: Request, options: { readonly page: boolean }) => void {
-  if (apiKey === null) return () => {};
-  const right = digest(apiKey);
+/** The key in the home of this node: of whoever runs it, without limits. */
+const HOME_KEY: KeyGrant = {
+  id: "home",
+  name: "home",
+  models: null,
+  requestsPerMinute: null,
+  tokensPerDay: null,
+  isPrivate: false,
+  mayControl: true,
+};
+
+/**
+ * Whose key a request bears. With a home key every request needs one that is known; without (on loopback) a key that is not known
+ * counts for nothing: many programs must be given one and send any. Takes the same time for any wrong key.
+ */
+export function keyCheck(
+  homeKey: string | null,
+  keys: Pick<Keys, "check">,
+): (request: Request, options: { readonly page: boolean }) => KeyGrant | null {
+  const home = homeKey === null ? null : digest(homeKey);
   return (request, { page }) => {
-    const key = keyOf(request.headers);
-    if (key !== null && timingSafeEqual(digest(key), right)) return;
-    const message = key === null ? "An API key is needed: send `Authorization: Bearer KEY`." : "This API key is not known here.";
+    const sent = keyOf(request.headers);
+    const key = sent === null || sent.length > KEY_LENGTH_MAX ? null : sent;
+    if (key !== null && home !== null && timingSafeEqual(digest(key), home)) return HOME_KEY;
+    const grant = key === null ? null : keys.check(key);
+    if (grant !== null || home === null) return grant;
+    const message =
+      sent === null
+        ? "An API key is needed: send `Authorization: Bearer KEY`."
+        : "This API key is not known here, or was revoked.";
     // Only a page may make the browser ask: for a program the challenge would hide the error behind a prompt.
     throw new HttpRefusal(401, "invalid_api_key", message, {
       headers: { "www-authenticate": page ? 'Basic realm="clusterd", charset="UTF-8"' : "Bearer" },

@@ -10,6 +10,8 @@ export interface Caller {
   readonly name: string | null;
   /** Its requests never leave the cluster. */
   readonly isPrivate: boolean;
+  /** The models it may use, by id or alias; null: all. */
+  readonly models: readonly string[] | null;
 }
 
 /** What a request carries on its way through the routes. */

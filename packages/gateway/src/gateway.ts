@@ -21,9 +21,10 @@ import { openAiRoutes } from "./routes/openai-routes.ts";
 import { noRoute, routeLabel } from "./routes/route-table.ts";
 import { createStateEvents } from "./routes/state-events.ts";
 import type { Service } from "./serve/service.ts";
+import { createLoadingBoard } from "./loading/loading-board.ts";
 import { createLiveRequests } from "./watch/live-requests.ts";
 import { createMetrics } from "./watch/metrics.ts";
-import { logLine, outcomeOfStatus, startRecord } from "./watch/request-record.ts";
+import { logLine, outcomeOfStatus, startRecord, tokensSpent } from "./watch/request-record.ts";
 
 export interface GatewayOptions {
   readonly backend: Backend;
@@ -70,9 +71,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     live,
     silenceMsMax: options.engineSilenceMsMax ?? ENGINE_SILENCE_MS_MAX,
     patience: { ...PATIENCE, ...options.patience },
+    loading: createLoadingBoard(backend),
     finish(record, status, outcome) {
       metrics.request(record.route, outcome);
       if (record.counts !== null) metrics.tokens(record.counts);
+      if (record.caller?.keyId != null) backend.keys.spend(record.caller.keyId, tokensSpent(record));
       options.log?.(logLine(record, status, outcome));
     },
   };
@@ -99,7 +102,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const gone = c.error instanceof HttpRefusal && c.error.status === CLIENT_GONE_STATUS;
     service.finish(record, gone ? CLIENT_GONE_STATUS : c.res.status, gone ? "client_gone" : outcomeOfStatus(c.res.status));
   });
-  app.use(entrance(options));
+  app.use(entrance({ ...options, keys: backend.keys }));
 
   app.get("/health", (c) => c.json({ status: "ok", node: backend.node.name }));
   app.get("/metrics", (c) => {

@@ -1,5 +1,6 @@
 // The HTTP surface of a node. How requests are checked, relayed and counted stays inside.
-export type { Backend, EngineRequest, LoadBody, Route } from "./backend.ts";
+export type { Backend, EngineRequest, LoadBody, LoadResult, Route } from "./backend.ts";
+export type { KeyGrant, KeyLimits, Keys, KeyView, KeyWish, OverLimit } from "./keys.ts";
 export { createGateway } from "./gateway.ts";
 export type { Gateway, GatewayOptions } from "./gateway.ts";
 export { startGateway } from "./server.ts";

@@ -8,8 +8,11 @@ export const BODIES_BYTES_MAX: number = 256 * 1024 * 1024;
 export const JSON_DEPTH_MAX = 96;
 /** Generations in progress on this node; further ones are told to come back. */
 export const GENERATIONS_MAX = 1024;
-/** Bytes kept for a client that reads more slowly than its answer comes. */
-export const OUTBOX_BYTES_MAX: number = 1024 * 1024;
+/**
+ * Bytes kept for a client that reads more slowly than its answer comes. With what the connection itself holds (RESPONSE_BYTES_MAX) a client
+ * that reads nothing costs less than 1 MB; what the kernel holds besides it bounds by itself.
+ */
+export const OUTBOX_BYTES_MAX: number = 768 * 1024;
 /** One server-sent event of the engine. */
 export const ENGINE_EVENT_BYTES_MAX: number = 4 * 1024 * 1024;
 /** Characters of an answer that is put together from a stream. */
@@ -26,6 +29,9 @@ export const ENGINE_SILENCE_MS_MAX = 120_000;
 /** How long a stream is silent while what it waits for is known (a place in the queue, a model that loads), and otherwise. */
 export const WAITING_SILENCE_MS_MAX = 2_000;
 export const WORKING_SILENCE_MS_MAX = 10_000;
+/** How long a stream waits for a model that loads, and how long any other request does unless it prefers to wait longer. */
+export const READY_MS_MAX: number = 30 * 60_000;
+export const IMPATIENT_MS_MAX = 1_000;
 /** Time between two signs of life of a stream without tokens. */
 export const SIGN_OF_LIFE_MS = 5_000;
 /** How long the cause of a broken exchange is waited for. */
@@ -41,6 +47,11 @@ export const HEARTBEAT_MS = 15_000;
 /** A connection's request line and headers: time and bytes. */
 export const HEADERS_MS_MAX = 10_000;
 export const HEADER_BYTES_MAX: number = 16 * 1024;
+/** A request's target. */
+export const URL_LENGTH_MAX = 4_096;
+/** What a refused client still sends is thrown away up to here, so that it reads its refusal. */
+export const LINGER_BYTES_MAX: number = 16 * 1024 * 1024;
+export const LINGER_MS_MAX = 2_000;
 /** A connection's whole request, body included. */
 export const REQUEST_MS_MAX = 30_000;
 /** Connections that send nothing more are looked for this often. */
@@ -55,6 +66,8 @@ export const CLOSE_GRACE_MS = 500;
 export const CHOICES_MAX = 64;
 export const N_MAX = 8;
 export const PROMPTS_MAX = 32;
+/** What follows the gap that a completion is to fill, in characters. */
+export const SUFFIX_LENGTH_MAX: number = 1024 * 1024;
 /** Texts of one request for embeddings. */
 export const EMBEDDING_INPUTS_MAX = 2_048;
 export const MESSAGES_MAX = 4_096;
@@ -70,5 +83,9 @@ export const SCHEMA_PATTERN_LENGTH_MAX = 1_024;
 export const SCHEMA_REPETITIONS_MAX = 10_000;
 /** A name, alias or REF in a request. */
 export const NAME_TEXT_MAX = 4_096;
+/** An API key's limits: models it names, requests per minute, tokens per day. */
+export const KEY_MODELS_MAX = 12;
+export const KEY_REQUESTS_PER_MINUTE_MAX = 10_000;
+export const KEY_TOKENS_PER_DAY_MAX = 1e12;
 export const LOG_LINES_MAX = 10_000;
 export const ASSET_BYTES_MAX: number = 16 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import type { Backend, Route } from "@clusterd/gateway";
+import type { Backend, Keys, Route } from "@clusterd/gateway";
 import type { Mesh } from "@clusterd/mesh";
 import { ClusterdError, type DeploymentId, type NodeId } from "@clusterd/wire";
 import type { LogRing } from "../log-ring.ts";
@@ -26,6 +26,7 @@ export interface BackendConfig {
   readonly signal: AbortSignal;
   setDraining(on: boolean): void;
   leave(): Promise<void>;
+  readonly keys: Keys;
 }
 
 /** What the HTTP surface sees of this node. */
@@ -130,5 +131,6 @@ export function createBackend(config: BackendConfig): Backend {
     rotate: () => mesh.rotate(),
     leave: () => config.leave(),
     logs: (lines) => config.log.last(lines),
+    keys: config.keys,
   };
 }

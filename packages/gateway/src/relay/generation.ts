@@ -33,8 +33,8 @@ export interface GenerationOptions {
   readonly patience: PatienceOptions;
   /** Gives the deployment once it answers; rejects where it will not. */
   readonly ready: (options: ReadyOptions) => Promise<Route>;
-  /** Told of the first token, from the moment on at which it came. */
-  readonly onFirstToken: () => void;
+  /** Told of every chunk with a token, when it comes. */
+  readonly onToken: () => void;
   /** Told once the last byte of a stream is on its way. */
   readonly onStreamEnd: (outcome: Outcome, counts: TokenCounts | null) => void;
   /** Told the tokens of an answer that does not stream. */
@@ -48,7 +48,7 @@ export async function generate(request: GenerationRequest, options: GenerationOp
     if (request.stream) return await streamed(request, options, live);
     const exchange = await openExchange(request, options, live.signal, () => {});
     const { silenceMsMax } = options;
-    const { json, counts } = await wholeAnswer(exchange, { signal: live.signal, silenceMsMax, onChunk: onceOf(options) });
+    const { json, counts } = await wholeAnswer(exchange, { signal: live.signal, silenceMsMax, onChunk: options.onToken });
     if (counts !== null) options.onCounts(counts);
     live.end();
     return Response.json(json);
@@ -65,17 +65,7 @@ async function openExchange(
   onWaiting: Exchange["onWaiting"],
 ): Promise<Exchange> {
   const route = await ready({ signal, stream: request.stream, onWaiting });
-  return { backend, route, request, caller, onWaiting };
-}
-
-/** A callback that tells of the first token alone. */
-function onceOf({ onFirstToken }: GenerationOptions): () => void {
-  let told = false;
-  return () => {
-    if (told) return;
-    told = true;
-    onFirstToken();
-  };
+  return { backend, route, request: request.forRoute?.(route) ?? request, caller, onWaiting };
 }
 
 interface Opened {
@@ -124,7 +114,7 @@ async function follow(
   let end: StreamEnd;
   try {
     const { exchange, response } = await opening.finally(() => patience?.[Symbol.dispose]());
-    end = await relayStream(exchange, response, { signal, outbox, writer, silenceMsMax, onChunk: onceOf(options) });
+    end = await relayStream(exchange, response, { signal, outbox, writer, silenceMsMax, onChunk: options.onToken });
   } catch (error) {
     const failure = asRefusal(error);
     outbox.send(writer.failed(failure));

@@ -1,11 +1,14 @@
 import type { Context, Handler } from "hono";
 import type { GatewayEnv } from "../gateway-env.ts";
 import type { JsonObject } from "../json-body.ts";
+import { checkModel } from "../key-limits.ts";
+import { preferredWaitSeconds } from "../loading/prefer-wait.ts";
 import { generate } from "../relay/generation.ts";
 import { modelOf, type GenerationRequest } from "../request/generation-request.ts";
-import { routeOf } from "../routes/model-routes.ts";
+import { modelNamed } from "../routes/model-routes.ts";
 import { checkAbility } from "./check-ability.ts";
 import { readyRoute } from "./ready-route.ts";
+import { tokenCame } from "../watch/request-record.ts";
 import type { Service } from "./service.ts";
 
 /** A route that generates: `parse` makes its API's bodies into requests of the engine, and throws where they are no good. */
@@ -25,10 +28,12 @@ export async function serveGeneration(
 ): Promise<Response> {
   const { backend, live, silenceMsMax, patience } = service;
   const record = c.get("record");
-  const route = routeOf(backend, modelOf(body));
-  record.model = route.model;
+  checkModel(c.get("caller"), modelOf(body), backend);
+  const name = modelOf(body);
+  record.model = modelNamed(backend, name);
   const request = parse(body);
-  checkAbility(route, request);
+  const known = backend.route(name);
+  if (known !== null) checkAbility(known, request);
   const response = await generate(request, {
     backend,
     live,
@@ -37,10 +42,14 @@ export async function serveGeneration(
     cut: c.get("cut"),
     silenceMsMax,
     patience,
-    ready: (options) => readyRoute(backend, route, options),
-    onFirstToken() {
-      record.firstTokenMs = performance.now() - record.startedMs;
+    async ready(options) {
+      const { keepAliveSeconds } = request;
+      const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
+      const route = await readyRoute(backend, name, { ...options, loading: service.loading, waitSeconds, keepAliveSeconds });
+      checkAbility(route, request);
+      return route;
     },
+    onToken: () => tokenCame(record),
     onCounts(counts) {
       record.counts = counts;
     },

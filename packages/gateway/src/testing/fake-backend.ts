@@ -8,7 +8,9 @@ import {
   type DeploymentPhase,
   type DeploymentView,
   type ModelId,
+  type ModelView,
 } from "@clusterd/wire";
+import { fakeKeys, type FakeKeys } from "./fake-keys.ts";
 import type { Backend, EngineRequest, Route } from "../backend.ts";
 
 const HEAD = { id: asNodeId("12D3KooWhead"), name: "mini-1" };
@@ -33,10 +35,12 @@ export type EngineScript = (request: EngineRequest) => Promise<Response> | Respo
 
 /** A backend whose deployments and engine are the test's own, and which remembers what was asked of it. */
 export interface FakeBackend extends Backend {
+  readonly keys: FakeKeys;
   setRoutes(...routes: readonly Route[]): void;
   setEngine(script: EngineScript): void;
   /** A model that is known and not loaded: what `want` does for it. */
   setKnown(model: string, want: (keepAliveSeconds: number | null | undefined) => Promise<Route | null>): void;
+  setModels(...models: readonly Pick<ModelView, "id" | "contextMax" | "fileBytes">[]): void;
   change(): void;
   readonly engineRequests: readonly EngineRequest[];
   readonly calls: readonly (readonly [string, ...unknown[]])[];
@@ -74,6 +78,7 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
   const engineRequests: EngineRequest[] = [];
   const calls: [string, ...unknown[]][] = [];
   const known = new Map<ModelId, (keepAliveSeconds: number | null | undefined) => Promise<Route | null>>();
+  let models: readonly ModelView[] = [];
   let routes: readonly Route[] = [fakeRoute()];
   let engine: EngineScript = script ?? (() => new Response("{}"));
   const state = (): ClusterState => ({
@@ -83,7 +88,7 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
     nodes: [],
     deployments: routes.map(deploymentOf),
     pending: [],
-    models: [],
+    models,
   });
   return {
     node: HEAD,
@@ -150,6 +155,7 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
       calls.push(["logs", lines]);
       return ["one", "two"].slice(0, lines);
     },
+    keys: fakeKeys(),
     setRoutes(...next) {
       routes = next;
       for (const listener of listeners) listener();
@@ -159,6 +165,10 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
     },
     setKnown(model, want) {
       known.set(asModelId(model), want);
+    },
+    setModels(...next) {
+      const rest = { name: "", architecture: "llama", quantisation: "Q8_0", layerCount: 1, nodes: [HEAD.id], aliases: [] };
+      models = next.map((model) => ({ ...rest, ...model }));
     },
     change() {
       for (const listener of listeners) listener();

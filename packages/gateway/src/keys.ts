@@ -1,0 +1,55 @@
+/** What a key may do. Null: without limit. */
+export interface KeyLimits {
+  /** Ids or aliases, any of which a request must name or mean. */
+  readonly models: readonly string[] | null;
+  /** Requests for generated text or embeddings in any 60 s, through this node. */
+  readonly requestsPerMinute: number | null;
+  /** Of prompts and answers, per day (UTC), through all nodes together. */
+  readonly tokensPerDay: number | null;
+  /** Its requests never leave the cluster. */
+  readonly isPrivate: boolean;
+  /** Whether it may change the cluster: load, approve, make keys, … */
+  readonly mayControl: boolean;
+}
+
+/** What a request with a key is let in as. */
+export interface KeyGrant extends KeyLimits {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** A key as it is listed: everything but the key. */
+export interface KeyView extends KeyGrant {
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** The day (UTC, `YYYY-MM-DD`) of its latest request through any node. */
+  readonly lastUsedDay: string | null;
+  /** Counted only for keys with a limit of tokens; null otherwise. */
+  readonly tokensToday: number | null;
+}
+
+export interface KeyWish extends KeyLimits {
+  readonly name: string | null;
+}
+
+/** Why a known key's request is not taken now. */
+export interface OverLimit {
+  readonly limit: "requests" | "tokens";
+  readonly max: number;
+  readonly retryAfterSeconds: number;
+}
+
+/** The API keys of the cluster, as the HTTP surface uses them. */
+export interface Keys {
+  /** Whose key a text is; null: nobody's, or a revoked one. */
+  check(key: string): KeyGrant | null;
+  /** Counts a request of a key against its limits; what it gives back is why not. */
+  take(id: string): OverLimit | null;
+  /** Tokens that a request of a key has cost. */
+  spend(id: string, tokens: number): void;
+  list(): readonly KeyView[];
+  /** The key itself is given this once. Rejects with `invalid_request` where the name is taken or there are too many. */
+  create(wish: KeyWish): Promise<{ readonly key: string; readonly view: KeyView }>;
+  /** By name or id; rejects with `not_found`. */
+  revoke(nameOrId: string): Promise<KeyView>;
+}
