@@ -1,6 +1,7 @@
 import { ClusterdError } from "@clusterd/wire";
 import { isObject, type JsonObject } from "../json-body.ts";
 import { ANSWER_LENGTH_MAX } from "../limits.ts";
+import { joinTextLogprobs } from "./text-choice.ts";
 
 interface ToolCall {
   readonly id: unknown;
@@ -25,6 +26,7 @@ export function createAnswerAssembly(): AnswerAssembly {
   const reasoning: string[] = [];
   const text: string[] = [];
   const logprobs: unknown[] = [];
+  const textLogprobs: JsonObject[] = [];
   const calls: ToolCall[] = [];
   let shared: JsonObject | null = null;
   let counted: Record<string, unknown> = {};
@@ -51,7 +53,8 @@ export function createAnswerAssembly(): AnswerAssembly {
   const addChoice = (choice: JsonObject): void => {
     finish = choice["finish_reason"] ?? finish;
     keep(text, choice["text"]);
-    if (isObject(choice["logprobs"]) && Array.isArray(choice["logprobs"]["content"])) {
+    if (isObject(choice["logprobs"]) && Array.isArray(choice["logprobs"]["tokens"])) textLogprobs.push(choice["logprobs"]);
+    else if (isObject(choice["logprobs"]) && Array.isArray(choice["logprobs"]["content"])) {
       hasLogprobs = true;
       for (const item of choice["logprobs"]["content"]) logprobs.push(item);
     }
@@ -88,7 +91,11 @@ export function createAnswerAssembly(): AnswerAssembly {
     answer() {
       if (shared === null || finish === null) throw new ClusterdError("engine_crashed", "The engine's answer has no end.");
       const chat = shared["object"] === "chat.completion.chunk";
-      const probabilities = hasLogprobs ? { logprobs: { content: logprobs } } : chat ? {} : { logprobs: null };
+      const probabilities = hasLogprobs
+        ? { logprobs: { content: logprobs } }
+        : chat
+          ? {}
+          : { logprobs: joinTextLogprobs(textLogprobs) };
       const said = chat ? { message: message() } : { text: text.join("") };
       return {
         ...shared,

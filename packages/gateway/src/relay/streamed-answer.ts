@@ -4,7 +4,7 @@ import type { ChoiceJob } from "../request/generation-request.ts";
 import type { StreamWriter } from "./answer-form.ts";
 import { createChunkMerge, createUsageSum } from "./choice-merge.ts";
 import { eachLimited } from "./each-limited.ts";
-import { eventJson } from "./engine-events.ts";
+import { eventJson, type EngineEvent } from "./engine-events.ts";
 import { askEngine, type Exchange } from "./engine-exchange.ts";
 import { pumpEvents } from "./event-pump.ts";
 import type { Outbox } from "./outbox.ts";
@@ -61,14 +61,20 @@ function sendTo(outbox: Outbox, bytes: Uint8Array | null): void {
   if (bytes !== null) outbox.send(bytes);
 }
 
+function reshapedEvent(event: EngineEvent, reshape: (chunk: JsonObject) => JsonObject): EngineEvent {
+  const json = eventJson(event);
+  return isObject(json) ? { ...event, bytes: Buffer.from(`data: ${JSON.stringify(reshape(json))}\n\n`) } : event;
+}
+
 type Counted = (counts: TokenCounts) => void;
 
 /** One choice: chunk by chunk as they come. */
 async function relayOne(exchange: Exchange, opened: Response, options: StreamOptions, counted: Counted): Promise<void> {
+  const reshape = exchange.request.jobs[0]?.reshape?.() ?? null;
   await pumpEvents(exchange, opened, options, (event) => {
     if (event.kind === "comment") return options.outbox.send(event.bytes);
     options.onChunk();
-    sendTo(options.outbox, options.writer.event(event));
+    sendTo(options.outbox, options.writer.event(reshape === null ? event : reshapedEvent(event, reshape)));
     if (!mayCount(event.bytes)) return;
     const counts = countsOf(eventJson(event));
     if (counts !== null) counted(counts);
@@ -87,11 +93,12 @@ async function relayAll(exchange: Exchange, opened: Response, options: StreamOpt
   try {
     await eachLimited(request.jobs, route.slots, async (job, at) => {
       const response = at === 0 ? opened : await askEngine(exchange, streamBody(exchange, job.body), { signal, more: true });
+      const reshape = job.reshape?.() ?? null;
       await pumpEvents(exchange, response, { ...options, signal }, (event) => {
         if (event.kind === "comment") return outbox.send(event.bytes);
         options.onChunk();
         const json = eventJson(event);
-        const chunk = isObject(json) ? merge.chunk(job, json) : null;
+        const chunk = isObject(json) ? merge.chunk(job, reshape?.(json) ?? json) : null;
         if (chunk !== null) send(chunk);
       });
     });

@@ -60,11 +60,12 @@ async function answerFromStream(exchange: Exchange, job: ChoiceJob, options: Job
   const body = { ...job.body, model: exchange.route.model, stream: true, stream_options: { include_usage: true } };
   const response = await askEngine(exchange, body, options);
   const assembly = exchange.request.form.assembly();
+  const reshape = job.reshape?.() ?? null;
   await pumpEvents(exchange, response, options, (event) => {
     if (event.kind === "comment") return;
     options.onChunk();
     const chunk = eventJson(event);
-    if (isObject(chunk)) assembly.add(chunk);
+    if (isObject(chunk)) assembly.add(reshape?.(chunk) ?? chunk);
   });
   return assembly.answer();
 }

@@ -1,3 +1,4 @@
+import type { Route } from "../backend.ts";
 import type { JsonObject } from "../json-body.ts";
 import { errorBody } from "../http-refusal.ts";
 import { completionForm, type AnswerForm } from "../relay/answer-form.ts";
@@ -11,6 +12,8 @@ export interface ChoiceJob {
   readonly body: Readonly<Record<string, unknown>>;
   /** Whether its prompt is to be counted: of several choices for one prompt, only the first's is. */
   readonly countsPrompt: boolean;
+  /** Makes what changes every chunk of its stream, where the engine's are not what was asked for. */
+  readonly reshape?: () => (chunk: JsonObject) => JsonObject;
 }
 
 /** A checked request for generated text. */
@@ -24,8 +27,12 @@ export interface GenerationRequest {
   /** The API it was asked for in. */
   readonly form: AnswerForm;
   readonly stream: boolean;
+  /** How long what requests have loaded stays idle after this one, in seconds; null: always; absent: as it is. */
+  readonly keepAliveSeconds?: number | null;
   readonly includeUsage: boolean;
   readonly jobs: readonly ChoiceJob[];
+  /** The request as one deployment's engine takes it, where that depends on its model; throws where that cannot do it. */
+  readonly forRoute?: (route: Route) => GenerationRequest;
 }
 
 /** The form of OpenAI's own completions. */

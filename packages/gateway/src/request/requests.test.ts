@@ -193,8 +193,11 @@ describe("completions", () => {
     [{ prompt: Array.from({ length: 33 }, () => "a") }, "prompt"],
     [{ prompt: Array.from({ length: 9 }, () => "a"), n: 8 }, "n"],
     [{ prompt: "a", best_of: 3 }, "best_of"],
-    [{ prompt: "a", suffix: "b" }, "suffix"],
-    [{ prompt: "a", echo: true }, "echo"],
+    [{ prompt: "a", best_of: 3, n: 2 }, "best_of"],
+    [{ prompt: "a", suffix: 1 }, "suffix"],
+    [{ prompt: [1], echo: true }, "echo"],
+    [{ prompt: "a", echo: true, logprobs: 1 }, "logprobs"],
+    [{ prompt: "a", logprobs: 21 }, "logprobs"],
     [{ prompt: "a", max_tokens: -2 }, "max_tokens"],
   ])("%j is refused, naming %s", (body, param) => {
     expect(paramOf(() => completionRequest({ model: "m", ...body }))).toBe(param);
