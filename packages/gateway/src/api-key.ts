@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { KeyGrant } from "@clusterd/wire";
 import { HttpRefusal } from "./http-refusal.ts";
-import type { KeyGrant, Keys } from "./keys.ts";
+import type { Keys } from "./keys.ts";
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 /** Longer than any key: what is sent is not hashed at any length. */

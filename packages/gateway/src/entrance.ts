@@ -1,9 +1,10 @@
+import type { KeyGrant } from "@clusterd/wire";
 import type { MiddlewareHandler } from "hono";
 import { keyCheck } from "./api-key.ts";
 import type { Caller, GatewayEnv } from "./gateway-env.ts";
 import { checkHost } from "./host-policy.ts";
 import { checkLimits } from "./key-limits.ts";
-import type { KeyGrant, Keys } from "./keys.ts";
+import type { Keys } from "./keys.ts";
 import { checkOrigin, preflight } from "./origin-policy.ts";
 import { isPage } from "./routes/route-table.ts";
 

@@ -1,6 +1,8 @@
 // The HTTP surface of a node. How requests are checked, relayed and counted stays inside.
+export type { ModelPulls, PullEvent } from "./backend.ts";
+export type { Aliases, AliasChange, AliasTarget, AliasView } from "./aliases.ts";
 export type { Backend, EngineRequest, LoadBody, LoadResult, Route } from "./backend.ts";
-export type { KeyGrant, KeyLimits, Keys, KeyView, KeyWish, OverLimit } from "./keys.ts";
+export type { Keys, KeyWish, OverLimit } from "./keys.ts";
 export { createGateway } from "./gateway.ts";
 export type { Gateway, GatewayOptions } from "./gateway.ts";
 export { startGateway } from "./server.ts";

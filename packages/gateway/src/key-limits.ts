@@ -1,7 +1,8 @@
+import type { KeyGrant } from "@clusterd/wire";
 import type { Backend } from "./backend.ts";
 import type { Caller } from "./gateway-env.ts";
 import { HttpRefusal } from "./http-refusal.ts";
-import type { KeyGrant, Keys } from "./keys.ts";
+import type { Keys } from "./keys.ts";
 
 const MODEL_SHOWN_MAX = 200;
 /** Requests that a key is counted for: those that make an engine work. */

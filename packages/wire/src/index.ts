@@ -50,6 +50,7 @@ export type {
   StageTiming,
   StageView,
 } from "./cluster-state.ts";
+export type { PullView } from "./pull-view.ts";
 export type { Advert, AdvertDeployment, AdvertModel, DataPlaneAddress, EngineSummary } from "./advert.ts";
 export { isNewer } from "./advert.ts";
 export type {
@@ -90,6 +91,7 @@ export { decodeMessage, encodeMessage } from "./codec.ts";
 export { encodeFrame, FrameReader } from "./frame.ts";
 export type { Check, Checked } from "./check.ts";
 export { amount, bytes, cleanName, count, flag, list, nullable, oneOf, record, text } from "./check.ts";
+export type { KeyGrant, KeyLimits, KeyView } from "./keys.ts";
 export type { SettingEntry, SettingsMessage } from "./settings.ts";
 export { SETTINGS_LENGTH_MAX, SETTINGS_MAX, SETTINGS_REMOVED_MAX, settingEntries, settingJson, settingKey } from "./settings.ts";
 export { parseAdvert } from "./parse-advert.ts";

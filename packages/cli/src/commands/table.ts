@@ -2,6 +2,7 @@ import type { Command } from "../arguments/command.ts";
 import { completionCommand } from "./completion.ts";
 import { engineCommand, logsCommand } from "./engine.ts";
 import { joinCommand } from "./join.ts";
+import { keyCommand } from "./key.ts";
 import { loadCommand, unloadCommand } from "./load.ts";
 import { LOOK_COMMANDS } from "./look.ts";
 import { MEMBER_COMMANDS } from "./members.ts";
@@ -13,6 +14,7 @@ export const COMMANDS: readonly Command[] = [
   joinCommand,
   ...LOOK_COMMANDS,
   ...MEMBER_COMMANDS,
+  keyCommand,
   planCommand,
   loadCommand,
   unloadCommand,

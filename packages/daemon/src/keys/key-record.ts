@@ -1,5 +1,4 @@
-import type { KeyGrant } from "@clusterd/gateway";
-import { count, flag, list, NAME_LENGTH_MAX, nullable, record, text, type Check } from "@clusterd/wire";
+import { count, flag, list, NAME_LENGTH_MAX, nullable, record, text, type Check, type KeyGrant } from "@clusterd/wire";
 
 export const KEY_PREFIX = "key/";
 /** What a member may have stored; what may be asked for is the gateway's to limit. */

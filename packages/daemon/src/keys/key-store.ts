@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import type { Keys, KeyView } from "@clusterd/gateway";
-import { ClusterdError, type NodeId } from "@clusterd/wire";
+import type { Keys } from "@clusterd/gateway";
+import { ClusterdError, type KeyView, type NodeId } from "@clusterd/wire";
 import type { SharedSettings } from "../settings/shared-settings.ts";
 import { KEY_PREFIX, parseKeyRecord, type KeyRecord } from "./key-record.ts";
 import { createKeyUsage, dayOf } from "./key-usage.ts";

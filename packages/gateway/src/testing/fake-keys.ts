@@ -1,5 +1,5 @@
-import { ClusterdError } from "@clusterd/wire";
-import type { Keys, KeyView, OverLimit } from "../keys.ts";
+import { ClusterdError, type KeyView } from "@clusterd/wire";
+import type { Keys, OverLimit } from "../keys.ts";
 
 /** Keys of the test's own making, which remember what they were spent on. */
 export interface FakeKeys extends Keys {
