@@ -55,11 +55,12 @@ describe("models", () => {
   test.each(WAITING_PHASES)("one that is %s: 503 with progress and when to come back", async (phase) => {
     const backend = fakeBackend();
     backend.setRoutes(fakeRoute({ phase, reason: "mini-2 reads its layers" }));
-    const response = await post(gatewayFor(backend), "/v1/chat/completions", CHAT);
-    expect(response.headers.get("retry-after")).toBe("2");
+    const response = await post(gatewayFor(backend), "/v1/chat/completions", CHAT, { prefer: "wait=0" });
+    expect(response.headers.get("retry-after")).toBe("3");
     const error = await errorOf(response);
-    expect(error).toMatchObject({ status: 503, code: "model_not_ready" });
-    expect(error.message).toContain(`${phase}, 87 % done: mini-2 reads its layers.`);
+    expect(error).toMatchObject({ status: 503, code: "model_not_ready", param: "model" });
+    const progress = phase === "planning" ? "" : " 87 %";
+    expect(error.message).toContain(`is ${phase}${progress} (mini-2 reads its layers). Try again in 3 s.`);
     expect(backend.engineRequests).toHaveLength(0);
   });
 

@@ -47,6 +47,8 @@ export const HEARTBEAT_MS = 15_000;
 /** A connection's request line and headers: time and bytes. */
 export const HEADERS_MS_MAX = 10_000;
 export const HEADER_BYTES_MAX: number = 16 * 1024;
+/** Bytes of an answer that a connection holds before it asks for no more. */
+export const RESPONSE_BYTES_MAX: number = 64 * 1024;
 /** A request's target. */
 export const URL_LENGTH_MAX = 4_096;
 /** What a refused client still sends is thrown away up to here, so that it reads its refusal. */

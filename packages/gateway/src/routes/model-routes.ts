@@ -1,56 +1,34 @@
-import { ClusterdError, sameModel, type DeploymentView } from "@clusterd/wire";
+import { ClusterdError, sameModel, type ModelId, type ModelView } from "@clusterd/wire";
 import type { Backend, Route } from "../backend.ts";
-import { HttpRefusal } from "../http-refusal.ts";
 
 const NAMED_MAX = 20;
 const NAME_SHOWN_MAX = 200;
 
-/** The deployment a request's model names; the refusal names those there are. */
-export function routeOf(backend: Backend, model: string): Route {
-  const route = backend.route(model);
-  if (route !== null) return route;
-  const known = modelsOf(backend).map((route) => route.model);
-  const listed =
-    known.length > NAMED_MAX ? `${known.slice(0, NAMED_MAX).join(", ")} and ${known.length - NAMED_MAX} more` : known.join(", ");
-  throw new ClusterdError("model_not_found", `There is no model ${JSON.stringify(model.slice(0, NAME_SHOWN_MAX))} here.`, {
+/** The id of the model that a request's name means, deployed or to be loaded for it. */
+export function modelNamed(backend: Backend, name: string): ModelId {
+  const found = backend.route(name)?.model ?? backend.known(name);
+  if (found === null) throw unknownModel(backend, name);
+  return found;
+}
+
+/** The refusal of a name that means nothing here; it names the models there are. */
+export function unknownModel(backend: Backend, model: string): ClusterdError {
+  const loaded = modelsOf(backend).map((route) => route.model);
+  const unloaded = unloadedModels(backend).map(({ id }) => id);
+  const next = [
+    loaded.length === 0 ? "No model is loaded." : `Loaded: ${listed(loaded)}.`,
+    unloaded.length === 0 ? null : `Loaded when asked for: ${listed(unloaded)}.`,
+    loaded.length + unloaded.length === 0 ? "`clusterd load` loads one." : null,
+  ];
+  return new ClusterdError("model_not_found", `There is no model ${JSON.stringify(model.slice(0, NAME_SHOWN_MAX))} here.`, {
     param: "model",
-    next: known.length === 0 ? "No model is loaded: `clusterd load` loads one." : `Loaded: ${listed}.`,
+    next: next.filter((sentence) => sentence !== null).join(" "),
   });
 }
 
-/** Refuses a deployment that cannot answer yet, or not any more, with how far it is. */
-export function checkReady(backend: Backend, route: Route): void {
-  if (route.phase === "ready") return;
-  const why = route.reason === null ? "" : `: ${route.reason}`;
-  if (route.phase === "failed") {
-    throw new HttpRefusal(503, "model_not_ready", `${route.model} could not be run${why}`, {
-      param: "model",
-      // Waiting does not help; OpenAI's clients try again on 503 unless told not to.
-      headers: { "x-should-retry": "false" },
-    });
-  }
-  const progress = progressOf(backend, route);
-  const percent = progress === null ? "" : `, ${Math.floor(progress * 100)} % done`;
-  throw new ClusterdError("model_not_ready", `${route.model} is ${route.phase}${percent}${why}.`.replace(/\.\.$/, "."), {
-    param: "model",
-    next: "Try again shortly.",
-  });
-}
-
-/** How much of a deployment's weights is in place, from 0 to 1. */
-function progressOf(backend: Backend, route: Route): number | null {
-  const view = backend
-    .state()
-    .deployments.find(
-      ({ model, head, state }) => sameModel(model, route.model) && head === route.head.id && state === route.phase,
-    );
-  return view === undefined ? null : weightedProgress(view);
-}
-
-function weightedProgress({ stages }: DeploymentView): number | null {
-  const bytes = stages.reduce((sum, stage) => sum + stage.weightBytes, 0);
-  if (bytes === 0) return null;
-  return Math.min(1, stages.reduce((sum, stage) => sum + stage.weightBytes * stage.progress, 0) / bytes);
+function listed(names: readonly string[]): string {
+  const more = names.length - NAMED_MAX;
+  return more > 0 ? `${names.slice(0, NAMED_MAX).join(", ")} and ${more} more` : names.join(", ");
 }
 
 /** The deployments that requests may name, one per model, those that are ready first. Failed ones are not offered. */
@@ -68,12 +46,27 @@ function modelJson({ model, createdSeconds, phase, context, slots, head }: Route
   return { id: model, object: "model", created: createdSeconds, owned_by: "clusterd", clusterd };
 }
 
-/** `GET /v1/models` */
+/** Models that are known, not deployed, and would be loaded for a request. */
+function unloadedModels(backend: Backend): readonly ModelView[] {
+  const deployed = new Set(modelsOf(backend).map(({ model }) => model.toLowerCase()));
+  return backend.state().models.filter(({ id }) => !deployed.has(id.toLowerCase()) && backend.known(id) !== null);
+}
+
+function unloadedJson({ id, contextMax, fileBytes }: ModelView): unknown {
+  return { id, object: "model", created: 0, owned_by: "clusterd", clusterd: { state: "unloaded", contextMax, fileBytes } };
+}
+
+/** `GET /v1/models`: what is deployed, and what would be loaded for a request. */
 export function listModels(backend: Backend): unknown {
-  return { object: "list", data: modelsOf(backend).map(modelJson) };
+  return { object: "list", data: [...modelsOf(backend).map(modelJson), ...unloadedModels(backend).map(unloadedJson)] };
 }
 
 /** `GET /v1/models/ID` */
 export function oneModel(backend: Backend, model: string): unknown {
-  return modelJson(routeOf(backend, model));
+  const route = backend.route(model);
+  if (route !== null) return modelJson(route);
+  const known = backend.known(model);
+  const unloaded = unloadedModels(backend).find(({ id }) => known !== null && sameModel(id, known));
+  if (unloaded === undefined) throw unknownModel(backend, model);
+  return unloadedJson(unloaded);
 }

@@ -1,5 +1,6 @@
 import type { Backend } from "../backend.ts";
 import type { BodyReader } from "../json-body.ts";
+import type { LoadingBoard } from "../loading/loading-board.ts";
 import type { PatienceOptions } from "../relay/patience.ts";
 import type { RequestRecord, Outcome } from "../watch/request-record.ts";
 import type { LiveRequests } from "../watch/live-requests.ts";
@@ -12,6 +13,7 @@ export interface Service {
   /** Silence between two tokens of a stream that is taken for a stall of the engine, ms. */
   readonly silenceMsMax: number;
   readonly patience: PatienceOptions;
+  readonly loading: LoadingBoard;
   /** Counts and logs a request that has ended. */
   finish(record: RequestRecord, status: number, outcome: Outcome): void;
 }

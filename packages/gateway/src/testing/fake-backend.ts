@@ -156,6 +156,25 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
       return ["one", "two"].slice(0, lines);
     },
     keys: fakeKeys(),
+    pulls: {
+      async *follow(ref) {
+        calls.push(["pull", ref]);
+        if (ref === "hf:o/nothing") {
+          const error = { code: "not_found", message: "The hub has not found it.", next: "Check the name." } as const;
+          return yield { event: "failed", error };
+        }
+        yield { event: "progress", step: "fetching", bytes: 5, totalBytes: 10, bytesPerSecond: 5, secondsLeft: 1 };
+        yield { event: "done", model: "o/r:Q8_0", path: "/m/o/r/x.gguf", bytes: 10, sha256: "ab" };
+      },
+      cancel(ref) {
+        calls.push(["cancel", ref]);
+        return true;
+      },
+      async remove(ref) {
+        calls.push(["rm", ref]);
+        return { model: ref, bytes: 10 };
+      },
+    },
     setRoutes(...next) {
       routes = next;
       for (const listener of listeners) listener();
