@@ -41,6 +41,7 @@ export const CHECKS: readonly Check[] = [
   tool("unused", "unused code", "knip", "--no-progress"),
   tests("unit", "unit tests"),
   tests("cluster", "cluster tests"),
+  tests("clients", "clients' tests"),
 ];
 
 /** The checks a command line asks for. */

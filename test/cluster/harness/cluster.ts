@@ -18,7 +18,12 @@ export interface Cluster extends AsyncDisposable {
 
 const aliveIn = (state: ClusterState): number => state.nodes.filter((node) => node.state === "alive").length;
 
-export async function startCluster(hosts: readonly Host[], name: string): Promise<Cluster> {
+/** `argsOf`: what a host's node is started with besides. */
+export async function startCluster(
+  hosts: readonly Host[],
+  name: string,
+  argsOf: (host: Host) => readonly string[] = () => [],
+): Promise<Cluster> {
   const nodes: TestNode[] = [];
   const dispose = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
@@ -26,12 +31,12 @@ export async function startCluster(hosts: readonly Host[], name: string): Promis
   try {
     const [first, ...others] = hosts;
     if (first === undefined) throw new Error("a cluster of no hosts");
-    const head = await startNode(first, { args: ["--cluster", name] });
+    const head = await startNode(first, { args: ["--cluster", name, ...argsOf(first)] });
     nodes.push(head);
     const [address] = (await head.event("ready"))["mesh"] as string[];
     const mesh = first.ownPorts ? [] : ["--peer", String(address)];
     const token = (await head.run("token")).stdout.trim();
-    const joined = others.map((host) => startNode(host, { args: ["--token", token, ...mesh] }));
+    const joined = others.map((host) => startNode(host, { args: ["--token", token, ...mesh, ...argsOf(host)] }));
     for (const node of await Promise.all(joined)) nodes.push(node);
     await Promise.all(nodes.slice(1).map((node) => node.event("admitted")));
     await Promise.all(nodes.map((node) => node.until((state) => aliveIn(state) === hosts.length, "a whole cluster")));

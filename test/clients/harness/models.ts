@@ -1,0 +1,3 @@
+/** The model that makes embeddings: of no meaning, and alike from run to run. */
+export const EMBEDDING_MODEL = "tiny-embed";
+export const EMBEDDING_WIDTH = 128;
