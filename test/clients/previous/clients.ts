@@ -1,4 +1,6 @@
 /** The clients of the generation before, under the names that those of today have. */
+export { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+export * as ai from "ai";
 export { default as OpenAI } from "openai";
 export { zodResponseFormat } from "openai/helpers/zod";
 export { z } from "zod";
