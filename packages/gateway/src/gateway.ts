@@ -4,6 +4,7 @@ import type { Backend } from "./backend.ts";
 import { entrance } from "./entrance.ts";
 import { errorText } from "./error-shape.ts";
 import type { GatewayEnv } from "./gateway-env.ts";
+import { closeUnreadStreams } from "./head-requests.ts";
 import { CLIENT_GONE_STATUS, HttpRefusal, asRefusal, errorResponse } from "./http-refusal.ts";
 import { createBodyReader } from "./json-body.ts";
 import {
@@ -15,6 +16,7 @@ import {
 } from "./limits.ts";
 import { goingAway } from "./relay/generation.ts";
 import type { PatienceOptions } from "./relay/patience.ts";
+import { anthropicRoutes } from "./routes/anthropic-routes.ts";
 import { asset } from "./routes/assets.ts";
 import { clusterRoutes } from "./routes/cluster-routes.ts";
 import { openAiRoutes } from "./routes/openai-routes.ts";
@@ -80,7 +82,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   };
   const refused = (c: Context<GatewayEnv>, refusal: HttpRefusal): Response =>
-    errorResponse(refusal, errorText(c.req.path, refusal));
+    errorResponse(refusal, errorText(c.req.raw, c.req.path, refusal, c.get("record")?.id ?? null));
 
   app.onError((error, c) => refused(c, asRefusal(error)));
   app.notFound((c) => refused(c, noRoute(c.req.method, c.req.path)));
@@ -102,6 +104,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const gone = c.error instanceof HttpRefusal && c.error.status === CLIENT_GONE_STATUS;
     service.finish(record, gone ? CLIENT_GONE_STATUS : c.res.status, gone ? "client_gone" : outcomeOfStatus(c.res.status));
   });
+  app.use(closeUnreadStreams);
   app.use(entrance({ ...options, keys: backend.keys }));
 
   app.get("/health", (c) => c.json({ status: "ok", node: backend.node.name }));
@@ -109,6 +112,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const text = metrics.text({ generations: live.count, subscribers: events.subscribers, state: backend.state() });
     return c.body(text, 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
   });
+  app.route("/v1", anthropicRoutes(service));
   app.route("/v1", openAiRoutes(service));
   app.route("/cluster/v1", clusterRoutes(backend, bodies, events));
   app.get("*", async (c) => (await asset(options.assetsDir, c.req.path)) ?? c.notFound());

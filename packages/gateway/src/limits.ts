@@ -37,6 +37,15 @@ export const SIGN_OF_LIFE_MS = 5_000;
 /** How long the cause of a broken exchange is waited for. */
 export const CAUSE_WAIT_MS_MAX = 1_500;
 
+/** How long an upstream may send nothing, before its answer and within. */
+export const UPSTREAM_SILENCE_MS_MAX = 120_000;
+/** Choices of one request that an upstream is asked for at a time. */
+export const UPSTREAM_CHOICES_AT_ONCE = 4;
+/** Kept for each cached answer besides its bytes: its key, and the table's own. */
+export const CACHE_ENTRY_OVERHEAD_BYTES = 512;
+/** The part of a cache that a single answer may take. */
+export const CACHE_ENTRY_SHARE_MAX: number = 1 / 8;
+
 /** Open streams of `/cluster/v1/events`. */
 export const SUBSCRIBERS_MAX = 64;
 /** Time between two states on one stream, at least. */

@@ -4,6 +4,7 @@ import { isIPv6, type AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { createServer } from "node:http";
 import { ClusterdError } from "@clusterd/wire";
+import { guardFront } from "./front-door.ts";
 import { createGateway, type GatewayOptions } from "./gateway.ts";
 import {
   CLOSE_GRACE_MS,
@@ -13,6 +14,7 @@ import {
   HEADER_BYTES_MAX,
   READER_STALL_MS_MAX,
   REQUEST_MS_MAX,
+  RESPONSE_BYTES_MAX,
 } from "./limits.ts";
 import { cutStalledReaders } from "./stalled-readers.ts";
 
@@ -37,17 +39,18 @@ export async function startGateway(options: ServerOptions): Promise<RunningGatew
   const gateway = createGateway({ ...options, allowedHosts: [...options.allowedHosts, host] });
   const listener = getRequestListener((request, env) => gateway.fetch(request, env as Parameters<typeof gateway.fetch>[1]), {
     overrideGlobalObjects: false,
+    // Bodies that nobody wants are dealt with at the front.
+    autoCleanupIncoming: false,
   });
-  const server = createServer(
-    {
-      maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: timing.headersMsMax ?? HEADERS_MS_MAX,
-      requestTimeout: timing.requestMsMax ?? REQUEST_MS_MAX,
-      connectionsCheckingInterval: Math.min(CONNECTION_SWEEP_MS, timing.headersMsMax ?? HEADERS_MS_MAX),
-      noDelay: true,
-    },
-    (incoming, outgoing) => void listener(incoming, outgoing),
-  );
+  const server = createServer({
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: timing.headersMsMax ?? HEADERS_MS_MAX,
+    requestTimeout: timing.requestMsMax ?? REQUEST_MS_MAX,
+    connectionsCheckingInterval: Math.min(CONNECTION_SWEEP_MS, timing.headersMsMax ?? HEADERS_MS_MAX),
+    highWaterMark: RESPONSE_BYTES_MAX,
+    noDelay: true,
+  });
+  guardFront(server, (incoming, outgoing) => void listener(incoming, outgoing));
   server.maxConnections = CONNECTIONS_MAX;
   const stalled = cutStalledReaders(server, timing.readerStallMsMax ?? READER_STALL_MS_MAX);
   await listen(server, host, options.port);
