@@ -32,7 +32,7 @@ export interface AnswerConfig {
   replanHere(deployment: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]>;
   wantHere(contentId: ContentId, keepAliveSeconds: number | null): Promise<DeploymentId>;
   keepHere(deployment: DeploymentId, onDemand: DeployWish["onDemand"]): boolean;
-  evictHere(deployment: DeploymentId): Promise<boolean>;
+  evictHere(deployment: DeploymentId): boolean;
   setDraining(on: boolean): void;
   readonly links: LinkWatch;
   readonly settings: ReplicatedSettings;
@@ -83,7 +83,7 @@ export function createAnswerer(
         return { kept: config.keepHere(deployment, byPerson ? null : { keepAliveSeconds }) };
       }
       case "evict":
-        return { evicted: await config.evictHere(request.deployment) };
+        return { evicted: config.evictHere(request.deployment) };
       case "replan":
         return config.replanHere(request.deployment, signal);
       case "worker-start":

@@ -38,8 +38,10 @@ import { startControlLoop } from "./deployments/control-loop.ts";
 import { createModelWeights } from "./deployments/model-weights.ts";
 import { createOrphanWatch } from "./deployments/orphan-watch.ts";
 import { createWorkerHost, type WorkerHost } from "./deployments/worker-host.ts";
+import { createAliasBook } from "./aliases/alias-book.ts";
 import { createBackend } from "./gateway/backend.ts";
 import { createEngineReach } from "./gateway/engine-reach.ts";
+import { isReady, modelNamed } from "./gateway/routes.ts";
 import { isLoopback, loadApiKey } from "./home/api-key.ts";
 import { nextIncarnation } from "./home/counters.ts";
 import { writeDaemonRecord } from "./home/daemon-record.ts";
@@ -53,6 +55,7 @@ import { createLogRing } from "./log-ring.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
 import { watchIdle, type IdleWatch } from "./on-demand/idle-watch.ts";
 import { createLoadOnRequest } from "./on-demand/load-on-request.ts";
+import { createPulls } from "./pulls/pulls.ts";
 import { createDeployer } from "./planning/deploy.ts";
 import { newDeployment } from "./planning/headed.ts";
 import { createOwnDevice } from "./planning/own-device.ts";
@@ -316,12 +319,17 @@ async function compose(
   const idle: IdleWatch = stack.use(
     watchIdle({
       store,
-      async workOf(id) {
-        const engine = loop.engineOf(id);
-        const counters = engine === null ? null : await askCounters(engine);
-        return counters === null ? null : { requests: counters.processing, done: counters.tokens + counters.promptTokens };
-      },
+      workOf: (id) => ({ requests: queues.workOf(id), entries: queues.entriesOf(id) }),
       stopHere,
+      log: (message) => say(message),
+    }),
+  );
+  const modelsChanged = (): void => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } });
+  const pulls = stack.use(
+    createPulls({
+      catalog,
+      modelsChanged,
+      onChange: (views) => store.dispatch({ type: "own", facts: { pulls: views } }),
       log: (message) => say(message),
     }),
   );
@@ -330,7 +338,7 @@ async function compose(
     catalog,
     evictHere: (id) => idle.evict(id),
     keepHere,
-    modelsChanged: () => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } }),
+    modelsChanged,
     ask: (to, request, within) => theMesh().request(to, request, { signal: within }),
     startHere,
     stopHere,
@@ -398,10 +406,18 @@ async function compose(
   const engines = createEngineReach({ store, loop, mesh: running, dataPlane, queues });
   const backend = createBackend({
     store,
+    catalog,
+    pulls,
+    modelsChanged,
     mesh: running,
     deployer,
     onDemand,
     engines,
+    aliases: createAliasBook({
+      settings,
+      modelNamed: (name) => modelNamed(store.state, name) ?? catalog.known(name)?.profile.id ?? null,
+      isReady: (model) => isReady(store.state, model),
+    }),
     log,
     signal,
     keys,

@@ -17,7 +17,7 @@ export interface WorkSeen {
 /** The record of a deployment's use after another look. `nowMs` is monotonic, `clockMs` since 1970. The same object where nothing changed. */
 export function afterLook(record: UseRecord, { busy, worked }: WorkSeen, nowMs: number, clockMs: number): UseRecord {
   const wasUp = record.usedAt > 0;
-  if (!wasUp) return { idleSinceMs: busy ? null : nowMs, usedAt: clockMs, served: busy };
+  if (!wasUp) return { idleSinceMs: busy ? null : nowMs, usedAt: clockMs, served: busy || worked };
   const wasBusy = record.idleSinceMs === null;
   if (busy) return wasBusy && record.served ? record : { idleSinceMs: null, usedAt: clockMs, served: true };
   if (!wasBusy && !worked) return record;

@@ -5,18 +5,17 @@ import { afterLook, FAILED_KEPT_MS, unloadAtMs } from "./idle-policy.ts";
 
 const LOOK_MS = 1_000;
 
-/** What a deployment's engine does at the moment. */
-export interface EngineWork {
-  /** Requests it works on, and those that wait for it. */
+/** The requests at a deployment's head. */
+export interface DeploymentWork {
+  /** Those it works on, and those that wait for it. */
   readonly requests: number;
-  /** Grows with whatever it does. */
-  readonly done: number;
+  /** All that have come since it is headed here. */
+  readonly entries: number;
 }
 
 export interface IdleWatchConfig {
   readonly store: Store;
-  /** Null: it cannot be told just now, and counts as work. */
-  workOf(deployment: DeploymentId): Promise<EngineWork | null>;
+  workOf(deployment: DeploymentId): DeploymentWork;
   /** Takes a deployment off, from this very moment. */
   stopHere(deployment: DeploymentId): void;
   log(message: string): void;
@@ -25,56 +24,42 @@ export interface IdleWatchConfig {
 /** Watches what requests have loaded here: unloads it after its idle time, or at once where others need the room. */
 export interface IdleWatch extends Disposable {
   /** Gives up a deployment that a request loaded; false where it works, or is not a request's. */
-  evict(deployment: DeploymentId): Promise<boolean>;
+  evict(deployment: DeploymentId): boolean;
 }
 
 export function watchIdle(config: IdleWatchConfig): IdleWatch {
   const { store } = config;
-  const done = new Map<string, number>();
+  const entries = new Map<DeploymentId, number>();
   const failedAtMs = new Map<DeploymentId, number>();
-  let looking = false;
 
-  /** What is up here because a request asked, if it still is. */
-  function upOnDemand(id: DeploymentId): HeadedDeployment | null {
+  /** What is up here because a request asked, with its use as it is now; null where there is no such thing. */
+  function lookAt(id: DeploymentId): HeadedDeployment | null {
     const deployment = store.state.deployments.get(id);
-    return deployment?.phase === "ready" && deployment.wanted && (deployment.asked.onDemand ?? null) !== null ? deployment : null;
-  }
-
-  /** Looks at one deployment's work; its state is up to date afterwards. Null where it is gone, or cannot be told of. */
-  async function lookAt(id: DeploymentId): Promise<HeadedDeployment | null> {
-    const work = await config.workOf(id);
-    const deployment = upOnDemand(id);
-    if (work === null || deployment === null) return null;
-    const run = `${id}/${deployment.epoch}`;
-    const worked = (done.get(run) ?? work.done) !== work.done;
-    done.set(run, work.done);
+    if (deployment?.phase !== "ready" || !deployment.wanted || !isOnDemand(deployment)) return null;
+    const work = config.workOf(id);
+    const worked = (entries.get(id) ?? 0) !== work.entries;
+    entries.set(id, work.entries);
     const use = afterLook(deployment.use, { busy: work.requests > 0, worked }, performance.now(), Date.now());
     if (use !== deployment.use) store.dispatch({ type: "deployment-used", id, use });
-    return upOnDemand(id);
+    return { ...deployment, use };
   }
 
-  async function look(): Promise<void> {
-    forget();
-    for (const { id } of store.state.deployments.values()) {
+  function look(): void {
+    for (const known of [entries, failedAtMs])
+      for (const id of known.keys()) if (!store.state.deployments.has(id)) known.delete(id);
+    for (const id of [...store.state.deployments.keys()]) {
       dropFailed(id);
-      if (upOnDemand(id) === null) continue;
-      const deployment = await lookAt(id);
+      const deployment = lookAt(id);
       if (deployment === null || performance.now() < unloadAtMs(deployment)) continue;
-      config.log(`${deployment.model} has been idle for ${describe(deployment)} and is unloaded`);
+      config.log(`${deployment.model} has been idle for ${idleText(deployment)} and is unloaded`);
       config.stopHere(id);
     }
-  }
-
-  function forget(): void {
-    const known = (id: string): boolean => store.state.deployments.has(id as DeploymentId);
-    for (const run of done.keys()) if (!known(run.slice(0, run.indexOf("/")))) done.delete(run);
-    for (const id of failedAtMs.keys()) if (!known(id)) failedAtMs.delete(id);
   }
 
   /** A load that failed is told of for a while, and then makes way for another try. */
   function dropFailed(id: DeploymentId): void {
     const deployment = store.state.deployments.get(id);
-    if (deployment?.phase !== "failed" || (deployment.asked.onDemand ?? null) === null) {
+    if (deployment?.phase !== "failed" || !isOnDemand(deployment)) {
       failedAtMs.delete(id);
       return;
     }
@@ -83,18 +68,10 @@ export function watchIdle(config: IdleWatchConfig): IdleWatch {
     if (performance.now() - since >= FAILED_KEPT_MS) config.stopHere(id);
   }
 
-  const timer = setInterval(() => {
-    if (looking) return;
-    looking = true;
-    void look()
-      .catch((error: unknown) => config.log(`idle models were not looked for: ${String(error)}`))
-      .finally(() => {
-        looking = false;
-      });
-  }, LOOK_MS);
+  const timer = setInterval(look, LOOK_MS);
   return {
-    async evict(id) {
-      const deployment = await lookAt(id);
+    evict(id) {
+      const deployment = lookAt(id);
       if (deployment === null || deployment.use.idleSinceMs === null) return false;
       config.log(`${deployment.model} is unloaded: another model needs its room`);
       config.stopHere(id);
@@ -104,7 +81,11 @@ export function watchIdle(config: IdleWatchConfig): IdleWatch {
   };
 }
 
-function describe({ asked }: HeadedDeployment): string {
+function isOnDemand({ asked }: HeadedDeployment): boolean {
+  return asked.onDemand !== null && asked.onDemand !== undefined;
+}
+
+function idleText({ asked }: HeadedDeployment): string {
   const seconds = asked.onDemand?.keepAliveSeconds ?? 0;
   return seconds >= 120 ? `${Math.round(seconds / 60)} minutes` : `${seconds} s`;
 }

@@ -8,7 +8,6 @@ import {
   type AdvertDeployment,
   type ContentId,
   type ControlAnswers,
-  type ControlRequest,
   type DeploymentId,
   type DeployRequest,
   type DeployWish,

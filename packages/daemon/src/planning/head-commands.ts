@@ -25,7 +25,7 @@ export interface HeadCommandsConfig {
   ): Promise<ControlAnswers[Type]>;
   stopHere(deployment: DeploymentId): boolean;
   /** Gives up a deployment here that a request loaded; false where it works, or is a person's. */
-  evictHere(deployment: DeploymentId): Promise<boolean>;
+  evictHere(deployment: DeploymentId): boolean;
   /** Changes how long a deployment here stays. */
   keepHere(deployment: DeploymentId, onDemand: DeployWish["onDemand"]): boolean;
 }
@@ -76,7 +76,7 @@ export function createHeadCommands(config: HeadCommandsConfig): HeadCommands {
     async evict({ id, view: { head } }, signal) {
       const evicted =
         head === store.state.self
-          ? await config.evictHere(id)
+          ? config.evictHere(id)
           : (await config.ask(head, { type: "evict", deployment: id }, within(signal))).evicted;
       if (evicted) await gone(id, signal);
       else await new Promise((done) => setTimeout(done, NEWS_MS));
@@ -84,7 +84,10 @@ export function createHeadCommands(config: HeadCommandsConfig): HeadCommands {
     async keep(id, onDemand, signal) {
       const view = allDeployments(store.state).find((deployment) => deployment.id === id)?.view;
       if (view?.onDemand === null || view?.onDemand === undefined) return;
-      if (view.head === store.state.self) return void config.keepHere(id, onDemand);
+      if (view.head === store.state.self) {
+        config.keepHere(id, onDemand);
+        return;
+      }
       const { keepAliveSeconds = null } = onDemand ?? {};
       const byPerson = onDemand === null || onDemand === undefined;
       await config.ask(view.head, { type: "keep", deployment: id, keepAliveSeconds, byPerson }, within(signal));

@@ -9,6 +9,10 @@ export interface HeadQueues extends Disposable {
   /** Waits for a turn with a deployment's engine; rejects as `TurnQueue.enter`, and where this node does not head it. */
   enter(deployment: DeploymentId, request: TurnRequest): Promise<Turn>;
   retryAfterSeconds(deployment: DeploymentId): number;
+  /** Requests with a turn or waiting for one. */
+  workOf(deployment: DeploymentId): number;
+  /** Requests that have come for a deployment since it is headed here. */
+  entriesOf(deployment: DeploymentId): number;
 }
 
 export interface HeadQueuesConfig {
@@ -19,6 +23,7 @@ export interface HeadQueuesConfig {
 
 export function createHeadQueues({ store, isUp }: HeadQueuesConfig): HeadQueues {
   const queues = new Map<DeploymentId, TurnQueue>();
+  const entries = new Map<DeploymentId, number>();
   const changed = new Set<DeploymentId>();
   let timer: NodeJS.Timeout | undefined;
   let toldMs = -Infinity;
@@ -62,6 +67,7 @@ export function createHeadQueues({ store, isUp }: HeadQueuesConfig): HeadQueues 
       if (deployment !== undefined) continue;
       queue[Symbol.dispose]();
       queues.delete(id);
+      entries.delete(id);
     }
   }
 
@@ -73,10 +79,16 @@ export function createHeadQueues({ store, isUp }: HeadQueuesConfig): HeadQueues 
     async enter(id, request) {
       const deployment = store.state.deployments.get(id);
       if (deployment === undefined) throw new ClusterdError("shards_unreachable", "This node does not run that deployment.");
-      if (!isUp(id)) throw new ClusterdError("shards_unreachable", "The engine is not up.");
+      if (!deployment.wanted || !isUp(id)) throw new ClusterdError("shards_unreachable", "The engine is not up.");
+      entries.set(id, (entries.get(id) ?? 0) + 1);
       return queueOf(deployment).enter(request);
     },
     retryAfterSeconds: (id) => queues.get(id)?.retryAfterSeconds ?? 1,
+    workOf(id) {
+      const { active, waiting } = queues.get(id)?.figures ?? { active: 0, waiting: 0 };
+      return active + waiting;
+    },
+    entriesOf: (id) => entries.get(id) ?? 0,
     [Symbol.dispose]() {
       unsubscribe();
       clearTimeout(timer);
