@@ -13,7 +13,7 @@ export function engineBackend(
   head: Pick<Head, "port" | "apiKey">,
   deployed: { readonly model: string; readonly context: number; readonly slots: number },
 ): Backend {
-  const state = { deployments: [], nodes: [] } as unknown as ClusterState;
+  const state = { deployments: [], nodes: [], models: [] } as unknown as ClusterState;
   const route: Route = {
     ...deployed,
     model: asModelId(deployed.model),
@@ -49,6 +49,9 @@ export function engineBackend(
     rotate: unused,
     leave: unused,
     logs: () => [],
+    pulls: { follow: unused, cancel: unused, remove: unused },
+    tunnelBytes: () => null,
     keys: { check: () => null, take: () => null, spend: () => {}, list: () => [], create: unused, revoke: unused },
+    aliases: { list: () => [], change: unused, meant: (name) => name },
   };
 }

@@ -164,7 +164,11 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
     },
     async remove(ref) {
       const file = known(ref);
-      const pulled = file === null ? undefined : (await pulledModels(folder)).find(({ path }) => path === file.path);
+      const here = await pulledModels(folder);
+      const names = ref.startsWith("hf:") ? hubNames(ref) : [ref];
+      const pulled =
+        here.find(({ id }) => names.some((name) => sameModel(asModelId(id), name))) ??
+        here.find(({ path }) => path === file?.path);
       const [, repo, quantisation] = /^(.+):([^:]+)$/u.exec(pulled?.id ?? "") ?? [];
       if (file === null || pulled === undefined || repo === undefined || quantisation === undefined) {
         throw new ClusterdError("not_found", `${ref} was not pulled into this home.`, {
@@ -172,8 +176,12 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
         });
       }
       const bytes = await removePulled(folder, repo, quantisation);
-      entries.delete(file.profile.contentId);
-      return { id: pulled.id, contentId: file.profile.contentId, bytes };
+      const { contentId } = file.profile;
+      const entry = entries.get(contentId);
+      // The same model may also lie elsewhere: it then stays, under its other names.
+      if (file.path === pulled.path) entries.delete(contentId);
+      else if (entry !== undefined) entry.aliases = entry.aliases.filter((alias) => alias !== pulled.id);
+      return { id: pulled.id, contentId, bytes };
     },
   };
   return catalog;

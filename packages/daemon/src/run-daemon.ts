@@ -421,6 +421,7 @@ async function compose(
     log,
     signal,
     keys,
+    dataPlane,
     setDraining,
     async leave() {
       await running.leave();

@@ -10,9 +10,11 @@ import type {
   Pin,
   Placement,
   PlanResult,
+  PullEvent,
   ReplanPolicy,
   SpeculationWish,
 } from "@clusterd/wire";
+import type { Aliases } from "./aliases.ts";
 import type { Keys } from "./keys.ts";
 
 /** A deployment as requests are routed to it. `context` is tokens per slot. */
@@ -29,6 +31,10 @@ export interface Route {
   /** True while speculation does not pay: requests are then sent without. */
   readonly speculationPaused?: boolean;
   readonly createdSeconds: number;
+  /** Another with every start of its engine: equal requests of one run have equal answers at temperature 0. */
+  readonly run?: string;
+  /** A request loaded it: it goes when it is idle. */
+  readonly onDemand?: boolean;
   /** Whether the model makes embeddings instead of text. */
   readonly embeddings?: boolean;
   /** The marks by which the model fills a gap in a text, where it can. */
@@ -80,6 +86,15 @@ export interface LoadResult {
   readonly replicas: readonly { readonly deployment: DeploymentId; readonly plan: Placement }[];
 }
 
+/** Models fetched from a hub into this node's home. */
+export interface ModelPulls {
+  /** Begins a pull, or joins the one under way. Ending the loop ends the telling, not the pull. */
+  follow(ref: string): AsyncGenerator<PullEvent, void>;
+  cancel(ref: string): boolean;
+  /** Deletes a pulled model that is not deployed here; gives the bytes freed. */
+  remove(ref: string): Promise<{ readonly model: string; readonly bytes: number }>;
+}
+
 /** The node behind the HTTP surface: what it knows, where requests go, and what may be asked of it. */
 export interface Backend {
   readonly node: { readonly id: NodeId; readonly name: string };
@@ -88,8 +103,11 @@ export interface Backend {
   onChange(listener: () => void): () => void;
   /** Every deployment known, in any phase. */
   routes(): readonly Route[];
-  /** The deployment of a model named by id, alias or REF, without regard to case. */
-  route(model: string): Route | null;
+  /**
+   * The deployment of a model named by id, alias or REF, without regard to case: of several replicas the one for a request of that
+   * conversation (see serve/conversation.ts), now.
+   */
+  route(model: string, conversation?: string | null): Route | null;
   /** The id of a model that a request's name means and that `want` would load; null where there is none. */
   known(model: string): ModelId | null;
   /**
@@ -115,5 +133,9 @@ export interface Backend {
   rotate(): Promise<void>;
   leave(): Promise<void>;
   logs(lines: number): readonly string[];
+  readonly pulls: ModelPulls;
   readonly keys: Keys;
+  /** Bytes that this node's tunnels have carried since it started; null: it has none. */
+  tunnelBytes(): { readonly sent: number; readonly received: number } | null;
+  readonly aliases: Aliases;
 }

@@ -1,6 +1,6 @@
 // The HTTP surface of a node. How requests are checked, relayed and counted stays inside.
-export type { ModelPulls, PullEvent } from "./backend.ts";
-export type { Aliases, AliasChange, AliasTarget, AliasView } from "./aliases.ts";
+export type { ModelPulls } from "./backend.ts";
+export type { Aliases, AliasChange, AliasSetting } from "./aliases.ts";
 export type { Backend, EngineRequest, LoadBody, LoadResult, Route } from "./backend.ts";
 export type { Keys, KeyWish, OverLimit } from "./keys.ts";
 export { createGateway } from "./gateway.ts";

@@ -1,4 +1,5 @@
 import type { DeviceInfo } from "./device-info.ts";
+import type { PullView } from "./pull-view.ts";
 import type { ModelId, NodeId } from "./ids.ts";
 import type { SpeculationView } from "./speculation.ts";
 
@@ -195,4 +196,6 @@ export interface ClusterState {
   readonly models: readonly ModelView[];
   /** Of the node that was asked alone; absent: none. */
   readonly upstreams?: readonly UpstreamView[];
+  /** What the node that was asked is fetching; absent: nothing. */
+  readonly pulls?: readonly PullView[];
 }

@@ -50,7 +50,7 @@ export type {
   StageTiming,
   StageView,
 } from "./cluster-state.ts";
-export type { PullView } from "./pull-view.ts";
+export type { PullEvent, PullView } from "./pull-view.ts";
 export type { Advert, AdvertDeployment, AdvertModel, DataPlaneAddress, EngineSummary } from "./advert.ts";
 export { isNewer } from "./advert.ts";
 export type {
@@ -89,6 +89,7 @@ export {
 } from "./limits.ts";
 export { decodeMessage, encodeMessage } from "./codec.ts";
 export { encodeFrame, FrameReader } from "./frame.ts";
+export type { AliasTarget, AliasView } from "./alias-view.ts";
 export type { Check, Checked } from "./check.ts";
 export { amount, bytes, cleanName, count, flag, list, nullable, oneOf, record, text } from "./check.ts";
 export type { KeyGrant, KeyLimits, KeyView } from "./keys.ts";

@@ -58,3 +58,18 @@ test("only what was pulled is removed, and nothing outside the models folder is 
   await expect(again.remove("mine")).rejects.toThrow(/not pulled/u);
   expect((await readFile(own)).equals(DEMO)).toBe(true);
 });
+
+test("a model that lies elsewhere too stays, without the name it was pulled by", async () => {
+  await using hub = await startTestHub({ files: { "demo-Q8_0.gguf": DEMO } });
+  const home = join(folder, "third");
+  const own = join(folder, "copy.gguf");
+  await writeFile(own, DEMO);
+  const catalog = await open(home, hub.endpoint);
+  await catalog.resolve(own, signal);
+  const { path } = await catalog.pull("hf:o/r", options);
+  expect(catalog.known("hf:o/r")?.path).toBe(own);
+  await catalog.remove("hf:o/r");
+  expect(catalog.known("hf:o/r")).toBeNull();
+  expect(catalog.known("copy")?.path).toBe(own);
+  await expect(readFile(path)).rejects.toThrow();
+});

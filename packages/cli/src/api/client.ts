@@ -1,5 +1,6 @@
 import { ClusterdError, asClusterdError, type ClusterState } from "@clusterd/wire";
 import { readEvents, type ServerEvent } from "./event-stream.ts";
+import { readJsonLines } from "./json-lines.ts";
 import { notRunning } from "./not-running.ts";
 import { errorFromBody } from "./response-error.ts";
 
@@ -17,6 +18,8 @@ export interface Client {
   get(path: string): Promise<unknown>;
   post(path: string, body: unknown): Promise<unknown>;
   /** Events of a stream, until it ends or `signal` aborts. */
+  /** JSON values of an answer with one a line, until it ends. */
+  lines(path: string, body: unknown): AsyncGenerator;
   events(path: string, options?: { readonly body?: unknown; readonly signal?: AbortSignal }): AsyncGenerator<ServerEvent>;
 }
 
@@ -37,6 +40,16 @@ export function createClient(config: ClientConfig): Client {
     state: async () => (await json("GET", "/cluster/v1/state")) as ClusterState,
     get: (path) => json("GET", path),
     post: (path, body) => json("POST", path, body),
+    async *lines(path, body) {
+      const { signal } = config;
+      const response = await send(config, { method: "POST", path, body, accept: "application/x-ndjson", signal });
+      if (response.body === null) return;
+      try {
+        yield* readJsonLines(response.body);
+      } catch (error) {
+        throw failure(config, signal, error);
+      }
+    },
     async *events(path, { body, signal = config.signal } = {}) {
       const method = body === undefined ? "GET" : "POST";
       const response = await send(config, { method, path, body, accept: "text/event-stream", signal });

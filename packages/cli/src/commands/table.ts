@@ -1,4 +1,5 @@
 import type { Command } from "../arguments/command.ts";
+import { aliasCommand } from "./alias.ts";
 import { completionCommand } from "./completion.ts";
 import { engineCommand, logsCommand } from "./engine.ts";
 import { joinCommand } from "./join.ts";
@@ -7,6 +8,7 @@ import { loadCommand, unloadCommand } from "./load.ts";
 import { LOOK_COMMANDS } from "./look.ts";
 import { MEMBER_COMMANDS } from "./members.ts";
 import { planCommand } from "./plan.ts";
+import { pullCommand, rmCommand } from "./pull.ts";
 import { runCommand } from "./run.ts";
 
 /** Every command there is. */
@@ -18,7 +20,10 @@ export const COMMANDS: readonly Command[] = [
   planCommand,
   loadCommand,
   unloadCommand,
+  aliasCommand,
   runCommand,
+  pullCommand,
+  rmCommand,
   engineCommand,
   logsCommand,
   completionCommand(() => COMMANDS),

@@ -6,6 +6,7 @@ import type { Style } from "../text/style.ts";
 import { deploymentsLines } from "./deployments-view.ts";
 import { bytesInUse, nodesLines } from "./nodes-view.ts";
 import { pendingLines } from "./pending-view.ts";
+import { pullsLines } from "./pulls-view.ts";
 
 /** The whole cluster on one page. */
 export function statusLines(state: ClusterState, style: Style): string[] {
@@ -24,6 +25,9 @@ export function statusLines(state: ClusterState, style: Style): string[] {
     ...nodesLines(state, style),
     "",
     ...deploymentsLines(state, style),
+    ...withGap(pullsLines(state)),
     ...(state.pending.length === 0 ? [] : ["", ...pendingLines(state, style)]),
   ];
 }
+
+const withGap = (lines: readonly string[]): readonly string[] => (lines.length === 0 ? [] : ["", ...lines]);

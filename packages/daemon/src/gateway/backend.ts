@@ -1,14 +1,19 @@
 import type { Backend, Keys, Route } from "@clusterd/gateway";
-import type { Mesh } from "@clusterd/mesh";
+import type { Catalog } from "@clusterd/catalog";
+import type { DataPlane, Mesh } from "@clusterd/mesh";
 import { ClusterdError, type DeploymentId, type NodeId } from "@clusterd/wire";
+import type { AliasBook } from "../aliases/alias-book.ts";
 import type { LogRing } from "../log-ring.ts";
 import type { LoadOnRequest } from "../on-demand/load-on-request.ts";
 import type { Deployer } from "../planning/deploy.ts";
 import { displayNames, findNode } from "../state/names.ts";
+import type { Pulls } from "../pulls/pulls.ts";
+import { removeModel } from "../pulls/remove-model.ts";
 import type { Store } from "../state/store.ts";
 import { clusterState } from "../state/view.ts";
 import type { EngineReach } from "./engine-reach.ts";
-import { findDeployment, routesOf } from "./routes.ts";
+import { replicaFor, routesOf } from "./routes.ts";
+import { createWarmPrefixes } from "./warm-prefixes.ts";
 
 /** Changes that come faster are told together. */
 const CHANGE_MS = 50;
@@ -21,17 +26,24 @@ export interface BackendConfig {
   readonly deployer: Deployer;
   readonly onDemand: LoadOnRequest;
   readonly engines: EngineReach;
+  readonly aliases: AliasBook;
   readonly log: LogRing;
   /** Ends with the daemon. */
   readonly signal: AbortSignal;
   setDraining(on: boolean): void;
   leave(): Promise<void>;
   readonly keys: Keys;
+  readonly dataPlane: Pick<DataPlane, "traffic">;
+  readonly pulls: Pulls;
+  readonly catalog: Catalog;
+  /** A model came or went on this node. */
+  modelsChanged(): void;
 }
 
 /** What the HTTP surface sees of this node. */
 export function createBackend(config: BackendConfig): Backend {
-  const { store, mesh, deployer, onDemand, engines, signal } = config;
+  const { store, mesh, deployer, onDemand, engines, aliases, signal } = config;
+  const warm = createWarmPrefixes();
   const created = new Map<DeploymentId, number>();
   const createdSeconds = (id: DeploymentId): number => {
     const known = created.get(id);
@@ -60,31 +72,38 @@ export function createBackend(config: BackendConfig): Backend {
         return displayNames(store.state).get(mesh.self) ?? store.state.own.name;
       },
     },
-    state: () => clusterState(store.state),
+    state() {
+      const state = clusterState(store.state);
+      const deployments = state.deployments.map((view) => ({ ...view, aliases: aliases.namesOf(view.model) }));
+      return { ...state, deployments };
+    },
     onChange(listener) {
       let timer: NodeJS.Timeout | null = null;
-      const unsubscribe = store.subscribe(() => {
+      const changed = (): void => {
         timer ??= setTimeout(() => {
           timer = null;
           listener();
         }, CHANGE_MS);
-      });
+      };
+      const unsubscribe = [store.subscribe(changed), aliases.onChange(changed)];
       return () => {
-        unsubscribe();
+        for (const end of unsubscribe) end();
         if (timer !== null) clearTimeout(timer);
       };
     },
     routes,
-    route(model) {
-      const found = findDeployment(store.state, model);
-      return found === null ? null : (routes().find((route) => route.deployment === found.id) ?? null);
+    route(name, conversation = null) {
+      const model = aliases.meant(name, conversation);
+      const found = replicaFor(store.state, model, { conversation, warm: warm.of(conversation), ownWork: engines.workAt });
+      if (found !== null) warm.note(conversation, found);
+      return found === null ? null : (routes().find((route) => route.deployment === found) ?? null);
     },
     known: (model) => {
-      const found = onDemand.known(model);
+      const found = onDemand.known(aliases.meant(model, null));
       return found === null ? null : found.id;
     },
     async want(model, keepAliveSeconds) {
-      const found = onDemand.known(model);
+      const found = onDemand.known(aliases.meant(model, null));
       if (found === null) return null;
       const deployment = await onDemand.want(found, keepAliveSeconds);
       return routes().find((route) => route.deployment === deployment) ?? null;
@@ -95,9 +114,14 @@ export function createBackend(config: BackendConfig): Backend {
       void deployer.keep(deployment, { keepAliveSeconds }, within).catch(() => undefined);
     },
     fetchEngine: (deployment, request) => engines.fetch(deployment, request),
-    plan: (body) => deployer.plan(body, signal),
-    load: (body) => deployer.load(body, signal),
-    unload: (model) => deployer.unload(model, signal),
+    plan: (body) => deployer.plan({ ...body, model: aliases.meant(body.model, null) }, signal),
+    async load(body) {
+      if (body.as !== undefined) aliases.checkName(body.as);
+      const loaded = await deployer.load({ ...body, model: aliases.meant(body.model, null) }, signal);
+      if (body.as !== undefined) await aliases.change({ alias: body.as, action: "set", model: loaded.model });
+      return loaded;
+    },
+    unload: (model) => deployer.unload(aliases.meant(model, null), signal),
     async approve(code) {
       const digits = code.replace(/\D/g, "");
       const waits = clusterState(store.state).pending.find((entry) => entry.code.replace(/\D/g, "") === digits);
@@ -132,5 +156,12 @@ export function createBackend(config: BackendConfig): Backend {
     leave: () => config.leave(),
     logs: (lines) => config.log.last(lines),
     keys: config.keys,
+    tunnelBytes: () => config.dataPlane.traffic,
+    aliases,
+    pulls: {
+      follow: (ref) => config.pulls.follow(ref),
+      cancel: (ref) => config.pulls.cancel(ref),
+      remove: (ref) => removeModel(store, config.catalog, ref, config.modelsChanged),
+    },
   };
 }

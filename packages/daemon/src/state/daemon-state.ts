@@ -17,6 +17,7 @@ import type {
   PendingView,
   Placement,
   ProposalView,
+  PullView,
   QueueView,
   SpeculationWish,
   StageTiming,
@@ -42,6 +43,8 @@ export interface OwnFacts {
   readonly draining: boolean;
   /** Digest of the cluster's settings as this node knows them. */
   readonly settings?: string;
+  /** Models that are being fetched. */
+  readonly pulls?: readonly PullView[];
 }
 
 export interface OtherNode {

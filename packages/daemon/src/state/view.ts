@@ -151,6 +151,7 @@ export function clusterState(state: DaemonState): ClusterState {
     deployments: allDeployments(state).map((deployment) => deployment.view),
     pending,
     models: modelViews(state),
+    pulls: own.pulls ?? [],
   };
 }
 

@@ -5,7 +5,9 @@ import type { BodyReader } from "../json-body.ts";
 import { LOG_LINES_MAX } from "../limits.ts";
 import { drainBody, loadBody, noFields, oneName } from "../request/control-bodies.ts";
 import { invalidField } from "../request/field-rules.ts";
+import { aliasRoutes } from "./alias-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
+import { pullRoutes } from "./pull-routes.ts";
 import type { StateEvents } from "./state-events.ts";
 
 const LOG_LINES_DEFAULT = 200;
@@ -23,10 +25,12 @@ export function clusterRoutes(backend: Backend, bodies: BodyReader, events: Stat
   app.get("/state", (c) => c.json(backend.state()));
   app.get("/events", (c) => events.open(c.get("cut")));
   app.get("/logs", (c) => c.json({ lines: backend.logs(logLines(c.req.query("lines"))) }));
+  app.route("/aliases", aliasRoutes(backend.aliases, bodies));
   app.route("/keys", keyRoutes(backend.keys, bodies));
   app.post("/plan", async (c) => c.json(await backend.plan(loadBody(await bodies.read(c.req.raw)))));
   app.post("/load", async (c) => c.json(await backend.load(loadBody(await bodies.read(c.req.raw)))));
   app.post("/unload", async (c) => c.json(await backend.unload(oneName(await bodies.read(c.req.raw), "model"))));
+  app.route("/", pullRoutes(backend, bodies));
   app.post("/approve", async (c) => c.json(await backend.approve(oneName(await bodies.read(c.req.raw), "code"))));
   app.post("/remove", async (c) => c.json(await backend.remove(oneName(await bodies.read(c.req.raw), "node"))));
   app.post("/drain", async (c) => {

@@ -1,4 +1,4 @@
-import { ClusterdError, sameModel, type ModelId, type ModelView } from "@clusterd/wire";
+import { ClusterdError, sameModel, type AliasView, type ModelId, type ModelView } from "@clusterd/wire";
 import type { Backend, Route } from "../backend.ts";
 
 const NAMED_MAX = 20;
@@ -41,7 +41,15 @@ function modelsOf(backend: Backend): readonly Route[] {
   return [...models.values()];
 }
 
-function modelJson({ model, createdSeconds, phase, context, slots, head }: Route): unknown {
+interface ModelJson {
+  readonly id: string;
+  readonly object: "model";
+  readonly created: number;
+  readonly owned_by: "clusterd";
+  readonly clusterd: Readonly<Record<string, unknown>>;
+}
+
+function modelJson({ model, createdSeconds, phase, context, slots, head }: Route): ModelJson {
   const clusterd = { state: phase, context, slots, head: head.name };
   return { id: model, object: "model", created: createdSeconds, owned_by: "clusterd", clusterd };
 }
@@ -52,21 +60,37 @@ function unloadedModels(backend: Backend): readonly ModelView[] {
   return backend.state().models.filter(({ id }) => !deployed.has(id.toLowerCase()) && backend.known(id) !== null);
 }
 
-function unloadedJson({ id, contextMax, fileBytes }: ModelView): unknown {
+function unloadedJson({ id, contextMax, fileBytes }: ModelView): ModelJson {
   return { id, object: "model", created: 0, owned_by: "clusterd", clusterd: { state: "unloaded", contextMax, fileBytes } };
 }
 
-/** `GET /v1/models`: what is deployed, and what would be loaded for a request. */
+/** An alias as the model that it leads to, by its own name: clients look for the name that they are set to, and offer what is listed. */
+function aliasJson(backend: Backend, { alias, model, canary }: AliasView): Record<string, unknown> | null {
+  const listed = backend.route(model) === null && backend.known(model) === null ? null : modelOrUnloaded(backend, model);
+  return listed === null ? null : { ...listed, id: alias, clusterd: { ...listed.clusterd, alias_of: model, canary } };
+}
+
+/** `GET /v1/models`: what is deployed, what would be loaded for a request, and the aliases that lead to either. */
 export function listModels(backend: Backend): unknown {
-  return { object: "list", data: [...modelsOf(backend).map(modelJson), ...unloadedModels(backend).map(unloadedJson)] };
+  const aliases = backend.aliases.list().flatMap((alias) => aliasJson(backend, alias) ?? []);
+  return {
+    object: "list",
+    data: [...modelsOf(backend).map(modelJson), ...unloadedModels(backend).map(unloadedJson), ...aliases],
+  };
 }
 
 /** `GET /v1/models/ID` */
-export function oneModel(backend: Backend, model: string): unknown {
-  const route = backend.route(model);
+export function oneModel(backend: Backend, name: string): unknown {
+  const alias = backend.aliases.list().find((each) => sameModel(each.alias, name));
+  const meansAlias = alias !== undefined && backend.aliases.meant(name, null) !== name;
+  return (meansAlias ? aliasJson(backend, alias) : null) ?? modelOrUnloaded(backend, name);
+}
+
+function modelOrUnloaded(backend: Backend, name: string): ModelJson {
+  const route = backend.route(name);
   if (route !== null) return modelJson(route);
-  const known = backend.known(model);
+  const known = backend.known(name);
   const unloaded = unloadedModels(backend).find(({ id }) => known !== null && sameModel(id, known));
-  if (unloaded === undefined) throw unknownModel(backend, model);
+  if (unloaded === undefined) throw unknownModel(backend, name);
   return unloadedJson(unloaded);
 }

@@ -10,6 +10,7 @@ import {
   type ModelId,
   type ModelView,
 } from "@clusterd/wire";
+import { fakeAliases, type FakeAliases } from "./fake-aliases.ts";
 import { fakeKeys, type FakeKeys } from "./fake-keys.ts";
 import type { Backend, EngineRequest, Route } from "../backend.ts";
 
@@ -36,6 +37,7 @@ export type EngineScript = (request: EngineRequest) => Promise<Response> | Respo
 /** A backend whose deployments and engine are the test's own, and which remembers what was asked of it. */
 export interface FakeBackend extends Backend {
   readonly keys: FakeKeys;
+  readonly aliases: FakeAliases;
   setRoutes(...routes: readonly Route[]): void;
   setEngine(script: EngineScript): void;
   /** A model that is known and not loaded: what `want` does for it. */
@@ -156,6 +158,8 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
       return ["one", "two"].slice(0, lines);
     },
     keys: fakeKeys(),
+    tunnelBytes: () => ({ sent: 10, received: 20 }),
+    aliases: fakeAliases(),
     pulls: {
       async *follow(ref) {
         calls.push(["pull", ref]);
