@@ -32,6 +32,8 @@ export const WORKING_SILENCE_MS_MAX = 10_000;
 /** How long a stream waits for a model that loads, and how long any other request does unless it prefers to wait longer. */
 export const READY_MS_MAX: number = 30 * 60_000;
 export const IMPATIENT_MS_MAX = 1_000;
+/** How long the news of a deployment's end is waited for by a request that came too late for it. */
+export const SUPERSEDED_MS_MAX = 2_000;
 /** Time between two signs of life of a stream without tokens. */
 export const SIGN_OF_LIFE_MS = 5_000;
 /** How long the cause of a broken exchange is waited for. */

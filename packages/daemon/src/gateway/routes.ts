@@ -1,8 +1,17 @@
-import { sameModel, type AdvertDeployment, type AdvertModel, type DeploymentId } from "@clusterd/wire";
+import {
+  sameModel,
+  type AdvertDeployment,
+  type AdvertModel,
+  type ContentId,
+  type DeploymentId,
+  type DeploymentView,
+  type ModelId,
+} from "@clusterd/wire";
 import type { Route } from "@clusterd/gateway";
 import type { DaemonState } from "../state/daemon-state.ts";
 import { displayNames } from "../state/names.ts";
 import { allDeployments } from "../state/view.ts";
+import { chooseReplica } from "./choose-replica.ts";
 
 /** Deployments as the gateway routes to them. */
 export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) => number): readonly Route[] {
@@ -19,6 +28,7 @@ export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) 
     work: { active: view.queue.active, waiting: view.queue.waiting },
     speculationPaused: view.speculation.type !== "off" && !view.speculation.active,
     createdSeconds: createdSeconds(id),
+    onDemand: view.onDemand !== null && view.onDemand !== undefined,
     embeddings: models.get(contentId)?.embeddings === true,
     infill: models.get(contentId)?.infill ?? null,
   }));
@@ -30,22 +40,56 @@ const modelsOf = (state: DaemonState): readonly AdvertModel[] => [
   ...[...state.others.values()].flatMap((other) => other.advert.models),
 ];
 
-/** The deployment that a request's model names: by id, alias, or any name under which a node knows the model. Ready ones first. */
-export function findDeployment(state: DaemonState, model: string): AdvertDeployment | null {
-  const wanted = model.trim();
-  const known = new Set<string>();
-  for (const candidate of modelsOf(state)) {
-    if (sameModel(candidate.id, wanted) || candidate.aliases.some((alias) => sameModel(alias, wanted)))
-      known.add(candidate.contentId);
-  }
-  const matches = allDeployments(state).filter(
-    ({ contentId, view }) =>
-      sameModel(view.model, wanted) || view.aliases.some((alias) => sameModel(alias, wanted)) || known.has(contentId),
-  );
-  return matches.sort((a, b) => rank(a) - rank(b))[0] ?? null;
+/** The contents that nodes know by a name. */
+function contentsNamed(state: DaemonState, wanted: string): ReadonlySet<ContentId> {
+  const named = ({ id, aliases }: AdvertModel): boolean =>
+    sameModel(id, wanted) || aliases.some((alias) => sameModel(alias, wanted));
+  return new Set(modelsOf(state).flatMap((model) => (named(model) ? [model.contentId] : [])));
 }
 
-function rank({ view }: AdvertDeployment): number {
-  const order = ["ready", "recovering", "loading", "fetching", "planning", "draining", "failed"];
-  return order.indexOf(view.state);
+/** A model's replicas: the deployments that a name of the model's own means, its id or any name under which a node knows it. */
+function replicasOf(state: DaemonState, name: string): readonly AdvertDeployment[] {
+  const wanted = name.trim();
+  const known = contentsNamed(state, wanted);
+  return allDeployments(state).filter(({ contentId, view }) => sameModel(view.model, wanted) || known.has(contentId));
+}
+
+/** The id of the model that a name means, deployed or not; null: none is called so. */
+export function modelNamed(state: DaemonState, name: string): ModelId | null {
+  const [deployed] = replicasOf(state, name);
+  if (deployed !== undefined) return deployed.view.model;
+  const contents = contentsNamed(state, name.trim());
+  return modelsOf(state).find((model) => contents.has(model.contentId))?.id ?? null;
+}
+
+/** Whether a model answers now. */
+export function isReady(state: DaemonState, model: ModelId): boolean {
+  return replicasOf(state, model).some(({ view }) => view.state === "ready" && !isSuspect(state, view));
+}
+
+/** The replica for a request: see choose-replica.ts. `ownWork`: this node's own requests at a deployment, which may not be told of yet. */
+export function replicaFor(
+  state: DaemonState,
+  name: string,
+  request: {
+    readonly conversation: string | null;
+    readonly warm: DeploymentId | null;
+    ownWork(deployment: DeploymentId): number;
+  },
+): DeploymentId | null {
+  const replicas = replicasOf(state, name).map(({ id, view }) => ({
+    deployment: id,
+    phase: view.state,
+    isOwn: view.head === state.self,
+    isSuspect: isSuspect(state, view),
+    slots: view.slots,
+    // What its head tells of has this node's own requests in it, but for the newest.
+    work: Math.max(view.queue.active + view.queue.waiting, request.ownWork(id)),
+    tokensPerSecond: view.measuredTokensPerSecond ?? view.predictedTokensPerSecond,
+  }));
+  return chooseReplica(replicas, request.warm, request.conversation)?.deployment ?? null;
+}
+
+function isSuspect(state: DaemonState, { head }: DeploymentView): boolean {
+  return head !== state.self && state.others.get(head)?.state !== "alive";
 }

@@ -9,6 +9,7 @@ import type { Exchange } from "./engine-exchange.ts";
 import { openOutbox, type Outbox } from "./outbox.ts";
 import { createPatience, type Patience, type PatienceOptions } from "./patience.ts";
 import { openStream, relayStream, type StreamEnd } from "./streamed-answer.ts";
+import { answered } from "./superseded.ts";
 import type { TokenCounts } from "./token-counts.ts";
 import { wholeAnswer } from "./whole-answer.ts";
 
@@ -33,6 +34,8 @@ export interface GenerationOptions {
   readonly patience: PatienceOptions;
   /** Gives the deployment once it answers; rejects where it will not. */
   readonly ready: (options: ReadyOptions) => Promise<Route>;
+  /** Told the place in the queue for a turn; 0: it has one. */
+  readonly onQueue: (position: number) => void;
   /** Told of every chunk with a token, when it comes. */
   readonly onToken: () => void;
   /** Told once the last byte of a stream is on its way. */
@@ -46,9 +49,12 @@ export async function generate(request: GenerationRequest, options: GenerationOp
   const live = options.live.begin(options.client);
   try {
     if (request.stream) return await streamed(request, options, live);
-    const exchange = await openExchange(request, options, live.signal, () => {});
     const { silenceMsMax } = options;
-    const { json, counts } = await wholeAnswer(exchange, { signal: live.signal, silenceMsMax, onChunk: options.onToken });
+    const { json, counts } = await answered(
+      () => openExchange(request, options, live.signal, () => {}),
+      (exchange) => wholeAnswer(exchange, { signal: live.signal, silenceMsMax, onChunk: options.onToken }),
+      live.signal,
+    );
     if (counts !== null) options.onCounts(counts);
     live.end();
     return Response.json(json);
@@ -60,12 +66,12 @@ export async function generate(request: GenerationRequest, options: GenerationOp
 
 async function openExchange(
   request: GenerationRequest,
-  { backend, caller, ready }: GenerationOptions,
+  { backend, caller, ready, onQueue }: GenerationOptions,
   signal: AbortSignal,
   onWaiting: Exchange["onWaiting"],
 ): Promise<Exchange> {
   const route = await ready({ signal, stream: request.stream, onWaiting });
-  return { backend, route, request: request.forRoute?.(route) ?? request, caller, onWaiting };
+  return { backend, route, request: request.forRoute?.(route) ?? request, caller, onWaiting, onQueue };
 }
 
 interface Opened {
@@ -85,10 +91,11 @@ async function streamed(request: GenerationRequest, options: GenerationOptions, 
     const bytes = writer.waiting(text);
     if (bytes !== null) outbox.send(bytes);
   });
-  const opening = openExchange(request, options, live.signal, patience.onWaiting).then(async (exchange): Promise<Opened> => ({
-    exchange,
-    response: await openStream(exchange, live.signal),
-  }));
+  const opening = answered(
+    () => openExchange(request, options, live.signal, patience.onWaiting),
+    async (exchange): Promise<Opened> => ({ exchange, response: await openStream(exchange, live.signal) }),
+    live.signal,
+  );
   const first = await Promise.race([opening, patience.over]);
   const stayed = first === null ? patience.keep() : null;
   void follow(opening, stayed, { ...options, outbox, writer }, live);

@@ -154,3 +154,21 @@ test("a request's own keep-alive reaches the load and what is loaded", async () 
     ["keepAlive", COLD.deployment, 5],
   ]);
 });
+
+test.each([
+  [true, 200],
+  [false, 503],
+])("a deployment that goes before the request has its turn (loaded by a request: %s)", async (onDemand, status) => {
+  const backend = coldBackend();
+  backend.setRoutes({ ...COLD, phase: "ready", onDemand });
+  const engine = wellBehaved(["Hello"]);
+  backend.setEngine((request) => {
+    if (wants(backend) > 0) return engine(request);
+    backend.setRoutes();
+    throw new ClusterdError("shards_unreachable", "This node does not run that deployment.");
+  });
+  const answer = post(gatewayFor(backend), "/v1/chat/completions", ASK, { prefer: "wait=30" });
+  if (onDemand) await becomeReady(backend);
+  // What a person took off is not loaded again for a request that was under way.
+  expect([(await answer).status, wants(backend)]).toEqual([status, onDemand ? 1 : 0]);
+});

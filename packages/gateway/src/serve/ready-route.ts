@@ -11,6 +11,8 @@ export interface ReadyWishes extends ReadyOptions {
   readonly waitSeconds: number | null;
   /** How long what requests load stays, by the request itself, in seconds; null: always; absent: by this node's rule. */
   readonly keepAliveSeconds?: number | null | undefined;
+  /** See conversation.ts. */
+  readonly conversation?: string | null;
 }
 
 /**
@@ -18,14 +20,14 @@ export interface ReadyWishes extends ReadyOptions {
  * wait a moment only, unless they prefer to. Rejects where it will not answer, or with when to come back.
  */
 export async function readyRoute(backend: Backend, name: string, wishes: ReadyWishes): Promise<Route> {
-  const { keepAliveSeconds } = wishes;
-  const route = readyNow(backend, name) ?? (await awaited(backend, name, wishes));
+  const { keepAliveSeconds, conversation = null } = wishes;
+  const route = readyNow(backend, name, conversation) ?? (await awaited(backend, name, wishes));
   if (keepAliveSeconds !== undefined) backend.keepAlive(route.deployment, keepAliveSeconds);
   return route;
 }
 
-function readyNow(backend: Backend, name: string): Route | null {
-  const route = backend.route(name);
+function readyNow(backend: Backend, name: string, conversation: string | null): Route | null {
+  const route = backend.route(name, conversation);
   return route?.phase === "ready" ? route : null;
 }
 
@@ -38,7 +40,7 @@ async function awaited(backend: Backend, name: string, wishes: ReadyWishes): Pro
     last = now ?? last;
     if (now?.kind === "refused") return reject(now.error);
     if (now?.kind === "waiting") return onWaiting(now.text);
-    const route = readyNow(backend, name);
+    const route = readyNow(backend, name, wishes.conversation ?? null);
     if (route !== null) resolve(route);
   };
   using _watch = wishes.loading.watch(name, wishes.keepAliveSeconds, look);

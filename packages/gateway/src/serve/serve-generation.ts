@@ -1,14 +1,19 @@
 import type { Context, Handler } from "hono";
+import { openCaching } from "../cache/caching.ts";
 import type { GatewayEnv } from "../gateway-env.ts";
 import type { JsonObject } from "../json-body.ts";
-import { checkModel } from "../key-limits.ts";
+import { checkModel, mayUse } from "../key-limits.ts";
 import { preferredWaitSeconds } from "../loading/prefer-wait.ts";
-import { generate } from "../relay/generation.ts";
+import type { GenerationOptions } from "../relay/generation.ts";
 import { modelOf, type GenerationRequest } from "../request/generation-request.ts";
 import { modelNamed } from "../routes/model-routes.ts";
+import { generateOrFallBack } from "../upstream/fall-back.ts";
+import { mayLeave } from "../upstream/upstream-policy.ts";
+import { upstreamFor } from "../upstream/upstream.ts";
 import { checkAbility } from "./check-ability.ts";
+import { conversationOf } from "./conversation.ts";
 import { readyRoute } from "./ready-route.ts";
-import { tokenCame } from "../watch/request-record.ts";
+import { queueMoved, tokenCame } from "../watch/request-record.ts";
 import type { Service } from "./service.ts";
 
 /** A route that generates: `parse` makes its API's bodies into requests of the engine, and throws where they are no good. */
@@ -26,18 +31,29 @@ export async function serveGeneration(
   body: JsonObject,
   parse: (body: JsonObject) => GenerationRequest,
 ): Promise<Response> {
-  const { backend, live, silenceMsMax, patience } = service;
+  const { backend, live, silenceMsMax, patience, upstreams, cache } = service;
   const record = c.get("record");
-  checkModel(c.get("caller"), modelOf(body), backend);
-  const name = modelOf(body);
+  const asked = modelOf(body);
+  const conversation = conversationOf(body);
+  // Settled once: an alias that is changed meanwhile changes nothing for this request.
+  const name = backend.aliases.meant(asked, conversation);
+  if (!mayUse(c.get("caller"), asked)) checkModel(c.get("caller"), name, backend);
   record.model = modelNamed(backend, name);
-  const request = parse(body);
+  const parsed = parse(body);
   const known = backend.route(name);
-  if (known !== null) checkAbility(known, request);
-  const response = await generate(request, {
+  if (known !== null) checkAbility(known, parsed);
+  const caller = c.get("caller").id;
+  const choice = mayLeave(c.req.raw.headers, c.get("caller"))
+    ? upstreamFor(upstreams, [asked, name, record.model ?? name])
+    : null;
+  const control = c.req.header("cache-control");
+  const caching = openCaching(cache, { request: parsed, record, caller, control, deployed: known });
+  if (caching.answer !== null) return caching.answer;
+  const { request } = caching;
+  const options: GenerationOptions = {
     backend,
     live,
-    caller: c.get("caller").id,
+    caller,
     client: c.req.raw.signal,
     cut: c.get("cut"),
     silenceMsMax,
@@ -45,10 +61,13 @@ export async function serveGeneration(
     async ready(options) {
       const { keepAliveSeconds } = request;
       const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
-      const route = await readyRoute(backend, name, { ...options, loading: service.loading, waitSeconds, keepAliveSeconds });
+      const wishes = { ...options, loading: service.loading, waitSeconds, keepAliveSeconds, conversation };
+      const route = await readyRoute(backend, name, wishes);
       checkAbility(route, request);
+      caching.answeredBy(route);
       return route;
     },
+    onQueue: (position) => queueMoved(record, position),
     onToken: () => tokenCame(record),
     onCounts(counts) {
       record.counts = counts;
@@ -57,7 +76,19 @@ export async function serveGeneration(
       record.counts = counts;
       service.finish(record, 200, outcome);
     },
+  };
+  const response = await generateOrFallBack(request, options, {
+    choice,
+    onUpstream({ upstream, model, theirModel }) {
+      caching.drop();
+      record.model = model;
+      record.cache = null;
+      record.upstream = { name: upstream.name, model: theirModel, leftOut: [] };
+    },
+    onLeftOut(fields) {
+      if (record.upstream !== null) record.upstream.leftOut = fields;
+    },
   });
   record.streaming = request.stream;
-  return response;
+  return request.stream ? response : caching.whole(response);
 }
