@@ -1,5 +1,8 @@
 /** The clients of the generation before, under the names that those of today have. */
 export { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+export { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
+export { tool } from "@langchain/core/tools";
+export { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 export * as ai from "ai";
 export { default as OpenAI } from "openai";
 export { zodResponseFormat } from "openai/helpers/zod";
