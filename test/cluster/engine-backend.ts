@@ -11,7 +11,7 @@ function unused(): never {
 /** A gateway's backend with one deployment: the given llama-server. */
 export function engineBackend(
   head: Pick<Head, "port" | "apiKey">,
-  deployed: { readonly model: string; readonly context: number; readonly slots: number },
+  deployed: { readonly model: string; readonly context: number; readonly slots: number; readonly infill?: Route["infill"] },
 ): Backend {
   const state = { deployments: [], nodes: [], models: [] } as unknown as ClusterState;
   const route: Route = {

@@ -18,6 +18,8 @@ export function setAnswerHeaders(headers: Headers, { request, record, node, allo
   headers.set("x-clusterd-node", headerText(node));
   if (record.model !== null) headers.set("x-clusterd-model", headerText(record.model));
   headers.set("x-request-id", record.id);
+  // What Anthropic's clients call it.
+  headers.set("request-id", record.id);
   headers.set("x-content-type-options", "nosniff");
   headers.set("referrer-policy", "no-referrer");
   headers.set("cross-origin-resource-policy", "same-origin");

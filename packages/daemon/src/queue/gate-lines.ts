@@ -37,6 +37,7 @@ const SLOTLESS: ReadonlySet<string> = new Set([
   "/detokenize",
   "/apply-template",
   "/v1/messages/count_tokens",
+  "/v1/chat/completions/input_tokens",
 ]);
 
 /** Whether a request to the engine is worked on in one of its slots. */

@@ -51,6 +51,10 @@ function contextExceeded(error: JsonObject, param: string): ClusterdError {
   return new ClusterdError(
     "context_length_exceeded",
     `The prompt has ${String(prompt)} tokens, but this model runs with a context of ${String(context)} tokens.`,
-    { param, next: "Shorten the prompt, or load the model with a larger context." },
+    {
+      param,
+      next: "Shorten the prompt, or load the model with a larger context.",
+      details: { promptTokens: prompt, contextTokens: context },
+    },
   );
 }
