@@ -1,5 +1,5 @@
 import { createInterface } from "node:readline/promises";
-import { ClusterdError } from "@clusterd/wire";
+import { ClusterdError, sameModel } from "@clusterd/wire";
 import type { Client } from "../api/client.ts";
 import { findDaemon } from "../api/find-daemon.ts";
 import { command, type Command } from "../arguments/command.ts";
@@ -42,16 +42,14 @@ export const runCommand: Command = command({
   },
 });
 
+/** Loads it where it has to be; the name to ask for: an alias as it is, since it may lead to more than one model. */
 async function deployed(context: Context, client: Client, ref: string): Promise<string> {
   const known = findDeployment(await client.state(), ref);
-  if (known?.state === "ready") return known.model;
-  if (known === undefined || known.state === "failed") {
-    const loaded = (await client.post("/cluster/v1/load", { model: ref })) as { model: string };
-    await awaitReady(context, client, loaded.model);
-    return loaded.model;
-  }
-  await awaitReady(context, client, known.model);
-  return known.model;
+  const isAlias = known?.aliases.some((alias) => sameModel(alias, ref)) === true;
+  const isDown = known === undefined || known.state === "failed";
+  const model = isDown ? ((await client.post("/cluster/v1/load", { model: ref })) as { model: string }).model : known.model;
+  if (known?.state !== "ready") await awaitReady(context, client, model);
+  return isAlias ? ref : model;
 }
 
 /** Streams one answer to stdout and returns it. */

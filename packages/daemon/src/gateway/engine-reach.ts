@@ -26,6 +26,8 @@ interface Ticket {
 /** Reaches the engine of any deployment, once the request has its turn: here by its port, elsewhere through the gate of its head. */
 export interface EngineReach {
   fetch(deployment: DeploymentId, request: EngineRequest): Promise<Response>;
+  /** Requests at a deployment, as far as this node knows by itself: all where it is the head, else its own. */
+  workAt(deployment: DeploymentId): number;
 }
 
 export interface EngineReachConfig {
@@ -136,6 +138,7 @@ export function createEngineReach({ store, loop, mesh, dataPlane, queues }: Engi
   }
 
   return {
+    workAt: (deployment) => Math.max(queues.workOf(deployment), waiters.openAt(deployment)),
     async fetch(deployment, request) {
       const view = viewOf(deployment);
       const { signal } = request;

@@ -42,8 +42,9 @@ beforeEach(async () => {
       callers.push(request.caller);
       return queue.enter(request);
     },
-    workOf: () => 0, entriesOf: () => 0,
-      retryAfterSeconds: () => queue.retryAfterSeconds,
+    workOf: () => 0,
+    entriesOf: () => 0,
+    retryAfterSeconds: () => queue.retryAfterSeconds,
     [Symbol.dispose]: () => undefined,
   };
   const engineOf = (): { port: number; apiKey: string } | null => (up ? { port: portOf(engine), apiKey: "sesame" } : null);

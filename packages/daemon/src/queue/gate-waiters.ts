@@ -19,6 +19,8 @@ export interface GateWaiters {
     deployment: DeploymentId,
     request: { readonly caller: string; readonly more: boolean; readonly queueLimit: number; readonly signal: AbortSignal },
   ): Promise<GateWaiter>;
+  /** Requests of this node at a deployment's gate: waiting there, or being answered. */
+  openAt(deployment: DeploymentId): number;
 }
 
 interface Books {
@@ -63,6 +65,7 @@ export function createGateWaiters(): GateWaiters {
   const waitingIn = ({ waiting }: Books): number => [...waiting.values()].reduce((sum, count) => sum + count, 0);
 
   return {
+    openAt: (deployment) => books.get(deployment)?.open ?? 0,
     async begin(deployment, { caller, more, queueLimit, signal }) {
       await permit(signal);
       const known: Books = books.get(deployment) ?? {
