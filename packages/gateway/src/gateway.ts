@@ -14,8 +14,10 @@ import {
   WAITING_SILENCE_MS_MAX,
   WORKING_SILENCE_MS_MAX,
 } from "./limits.ts";
+import { createAnswerCache } from "./cache/answer-cache.ts";
 import { goingAway } from "./relay/generation.ts";
 import type { PatienceOptions } from "./relay/patience.ts";
+import type { Upstream } from "./upstream/upstream.ts";
 import { anthropicRoutes } from "./routes/anthropic-routes.ts";
 import { asset } from "./routes/assets.ts";
 import { clusterRoutes } from "./routes/cluster-routes.ts";
@@ -26,7 +28,7 @@ import type { Service } from "./serve/service.ts";
 import { createLoadingBoard } from "./loading/loading-board.ts";
 import { createLiveRequests } from "./watch/live-requests.ts";
 import { createMetrics } from "./watch/metrics.ts";
-import { logLine, outcomeOfStatus, startRecord, tokensSpent } from "./watch/request-record.ts";
+import { logLine, outcomeOfStatus, queueMoved, startRecord, tokensSpent } from "./watch/request-record.ts";
 
 export interface GatewayOptions {
   readonly backend: Backend;
@@ -44,6 +46,10 @@ export interface GatewayOptions {
   readonly engineSilenceMsMax?: number;
   /** How long streams that have not begun stay silent, where others than the usual are wanted. */
   readonly patience?: Partial<PatienceOptions>;
+  /** What may be asked where the cluster cannot serve; none where absent. */
+  readonly upstreams?: readonly Upstream[];
+  /** Bytes of answers at temperature 0 that are kept to be given again; absent or 0: none are. */
+  readonly cacheBytesMax?: number;
 }
 
 const PATIENCE: PatienceOptions = {
@@ -74,9 +80,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     silenceMsMax: options.engineSilenceMsMax ?? ENGINE_SILENCE_MS_MAX,
     patience: { ...PATIENCE, ...options.patience },
     loading: createLoadingBoard(backend),
+    upstreams: options.upstreams ?? [],
+    cache: options.cacheBytesMax === undefined || options.cacheBytesMax <= 0 ? null : createAnswerCache(options.cacheBytesMax),
     finish(record, status, outcome) {
-      metrics.request(record.route, outcome);
-      if (record.counts !== null) metrics.tokens(record.counts);
+      // Whatever ends in the queue has waited until now.
+      queueMoved(record, 0);
+      metrics.request(record, outcome);
       if (record.caller?.keyId != null) backend.keys.spend(record.caller.keyId, tokensSpent(record));
       options.log?.(logLine(record, status, outcome));
     },
@@ -109,7 +118,13 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   app.get("/health", (c) => c.json({ status: "ok", node: backend.node.name }));
   app.get("/metrics", (c) => {
-    const text = metrics.text({ generations: live.count, subscribers: events.subscribers, state: backend.state() });
+    const text = metrics.text({
+      generations: live.count,
+      subscribers: events.subscribers,
+      tunnels: backend.tunnelBytes(),
+      state: backend.state(),
+      cache: service.cache?.counts ?? null,
+    });
     return c.body(text, 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
   });
   app.route("/v1", anthropicRoutes(service));

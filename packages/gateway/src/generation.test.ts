@@ -58,8 +58,8 @@ describe("a well-behaved engine", () => {
     backend.setRoutes(fakeRoute({ speculationPaused: true }));
     expect(await limits()).toEqual([0, 0, 0, 0]);
     const metrics = await (await gateway.fetch(new Request("http://localhost/metrics"))).text();
-    expect(metrics).toContain('clusterd_speculation_acceptance{model="demo-16l-q8_0",type="ngram"} 0.75');
-    expect(metrics).toContain('clusterd_speculation_active{model="demo-16l-q8_0",type="ngram"} 0');
+    expect(metrics).toContain('clusterd_speculation_acceptance{model="demo-16l-q8_0",type="ngram",head="12D3KooWhead"} 0.75');
+    expect(metrics).toContain('clusterd_speculation_active{model="demo-16l-q8_0",type="ngram",head="12D3KooWhead"} 0');
   });
 
   test("is logged and counted, without its content", async () => {
@@ -71,7 +71,7 @@ describe("a well-behaved engine", () => {
     await post(gateway, CHAT_PATH, { ...CHAT, messages: [{ role: "user", content: "hush" }] });
     await post(gateway, CHAT_PATH, { ...CHAT, model: "no\nsuch" });
     expect(lines[0]).toMatch(
-      /^request abc-1 POST \/v1\/chat\/completions model="demo-16l-q8_0" status=200 outcome=answered ms=\d+ prompt_tokens=7 completion_tokens=1$/,
+      /^request abc-1 POST \/v1\/chat\/completions model="demo-16l-q8_0" status=200 outcome=answered ms=\d+ first_token_ms=\d+ prompt_tokens=7 completion_tokens=1$/,
     );
     expect(lines).toHaveLength(3);
     expect(lines[2]).toMatch(/status=404 outcome=refused/);

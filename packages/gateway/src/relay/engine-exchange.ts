@@ -19,6 +19,8 @@ export interface Exchange {
   readonly caller: string;
   /** Told what the request waits for, in words, and null once it does not wait any more. */
   readonly onWaiting: (text: string | null) => void;
+  /** Told the place in the queue for a turn; 0: it has one. */
+  readonly onQueue?: (position: number) => void;
 }
 
 export interface AskOptions {
@@ -29,7 +31,11 @@ export interface AskOptions {
 
 /** Asks the engine and gives its answer once it is a good one; any other becomes the refusal that the client is told. */
 export async function askEngine(exchange: Exchange, body: JsonObject, { signal, more = false }: AskOptions): Promise<Response> {
-  const { backend, route, request, caller, onWaiting } = exchange;
+  const { backend, route, request, caller } = exchange;
+  const onWaiting = (position: number): void => {
+    exchange.onQueue?.(position);
+    exchange.onWaiting(position > 0 ? `queued, position ${position}` : null);
+  };
   let answer: Response;
   try {
     answer = await backend.fetchEngine(route.deployment, {
@@ -39,7 +45,7 @@ export async function askEngine(exchange: Exchange, body: JsonObject, { signal, 
       signal,
       caller,
       more,
-      ...(more ? {} : { onWaiting: (position) => onWaiting(position > 0 ? `queued, position ${position}` : null) }),
+      ...(more ? {} : { onWaiting }),
     });
   } catch (error) {
     throw await brokenExchange(exchange, error, signal);

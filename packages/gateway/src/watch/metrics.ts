@@ -1,132 +1,135 @@
-import { placeOf, placeText, type ClusterState, type NodeId } from "@clusterd/wire";
-import type { TokenCounts } from "../relay/token-counts.ts";
-import type { Outcome } from "./request-record.ts";
+import type { ClusterState } from "@clusterd/wire";
+import type { CacheCounts } from "../cache/answer-cache.ts";
+import { cacheFamilies } from "./cache-metrics.ts";
+import { createCounter, createHistogram, family, type Sample } from "./exposition.ts";
+import type { Outcome, RequestRecord } from "./request-record.ts";
+import { stateFamilies } from "./state-metrics.ts";
+
+export interface MetricsNow {
+  readonly generations: number;
+  readonly subscribers: number;
+  /** Bytes that this node's tunnels have carried. */
+  readonly tunnels: { readonly sent: number; readonly received: number } | null;
+  readonly state: ClusterState;
+  /** Null: no answers are kept. */
+  readonly cache: CacheCounts | null;
+}
 
 export interface Metrics {
-  request(route: string, outcome: Outcome): void;
-  tokens(counts: TokenCounts): void;
+  /** A request that has ended. */
+  request(record: RequestRecord, outcome: Outcome): void;
   /** Prometheus' text format, version 0.0.4. */
-  text(now: { readonly generations: number; readonly subscribers: number; readonly state: ClusterState }): string;
+  text(now: MetricsNow): string;
 }
 
-function family(name: string, type: "counter" | "gauge", help: string, samples: readonly string[]): string {
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples.map((sample) => `${name}${sample}`)].join("\n");
-}
+// Names after vLLM's, `clusterd_` for its `vllm:`, so that what reads the one reads the other with little change; bounds as there.
+const FIRST_TOKEN_SECONDS = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560,
+];
+const PER_TOKEN_SECONDS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80];
+const REQUEST_SECONDS = [0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680];
+const TOKENS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
 
-function countBy<Item>(items: readonly Item[], key: (item: Item) => string): readonly string[] {
-  return [...Map.groupBy(items, key)].map(([value, group]) => `{state="${value}"} ${group.length}`);
-}
+/** Models that have series of their own; further ones share one. */
+const MODELS_MAX = 64;
+const OTHER_MODELS = "(other)";
+const MODEL = "model_name";
 
-/** What each remote stage's decode steps take. */
-function stageFamilies(state: ClusterState): readonly string[] {
-  const names = new Map(state.nodes.map(({ id, name }) => [id, name]));
-  const nameOf = (place: NodeId): string => {
-    const { node, device } = placeOf(place);
-    return placeText({ node: names.get(node) ?? node, device });
-  };
-  const stages = state.deployments.flatMap(({ model, stages }) =>
-    stages.flatMap(({ node, firstLayer, lastLayer, timing }) => {
-      const labels = { model, node: nameOf(node), layers: `${firstLayer}-${lastLayer}` };
-      return timing === null ? [] : [{ labels, timing }];
-    }),
-  );
-  const seconds = stages.flatMap(({ labels, timing }) =>
-    (["compute", "wire", "idle"] as const).flatMap((part) =>
-      (["p50", "p95"] as const).map(
-        (share) =>
-          `${labelText({ ...labels, part, quantile: share === "p50" ? "0.5" : "0.95" })} ${timing[`${part}Ms`][share] / 1000}`,
-      ),
-    ),
-  );
-  const bytes = stages.flatMap(({ labels, timing }) => [
-    `${labelText({ ...labels, direction: "up" })} ${timing.bytesUp}`,
-    `${labelText({ ...labels, direction: "down" })} ${timing.bytesDown}`,
-  ]);
-  const rates = stages.map(({ labels, timing }) => `${labelText(labels)} ${timing.tokensPerSecond}`);
-  const steps = stages.map(({ labels, timing }) => `${labelText(labels)} ${timing.steps}`);
-  return [
-    family("clusterd_stage_step_seconds", "gauge", "Time of the latest decode steps of a stage, by what it went to.", seconds),
-    family("clusterd_stage_token_bytes", "gauge", "Bytes between head and stage for a token.", bytes),
-    family("clusterd_stage_tokens_per_second", "gauge", "Tokens per second that pass a stage while it is asked.", rates),
-    family("clusterd_stage_steps_total", "counter", "Decode steps of a stage since its pipeline came up.", steps),
-  ];
-}
-
-/** How the guesses of deployments that speculate turn out. */
-function speculationFamilies(state: ClusterState): readonly string[] {
-  const speculating = state.deployments.filter(({ speculation }) => speculation.type !== "off");
-  const known = speculating.flatMap(({ model, speculation: { type, acceptance } }) =>
-    acceptance === null ? [] : [`${labelText({ model, type })} ${acceptance}`],
-  );
-  const active = speculating.map(({ model, speculation: { type, active } }) => `${labelText({ model, type })} ${active ? 1 : 0}`);
-  return [
-    family("clusterd_speculation_acceptance", "gauge", "Share of the guessed tokens that were right lately.", known),
-    family("clusterd_speculation_active", "gauge", "Whether requests are speculated for: not while it does not pay.", active),
-  ];
-}
-
-/** What was foretold of each deployment, and how far off it was. */
-function predictionFamilies(state: ClusterState): readonly string[] {
-  const predicted = state.deployments.map(
-    ({ model, predictedTokensPerSecond }) => `${labelText({ model })} ${predictedTokensPerSecond}`,
-  );
-  const errors = state.deployments.flatMap(({ model, prediction: { error } }) =>
-    error === null ? [] : [`${labelText({ model })} ${error}`],
-  );
-  return [
-    family("clusterd_plan_predicted_tokens_per_second", "gauge", "Speed of one stream as the plan foretold it.", predicted),
-    family("clusterd_plan_prediction_error_ratio", "gauge", "Measured speed of one stream ÷ the predicted one − 1.", errors),
-  ];
-}
-
-function labelText(labels: Readonly<Record<string, string>>): string {
-  const escaped = (value: string): string => value.replace(/[\\"\n]/g, (found) => (found === "\n" ? "\\n" : `\\${found}`));
-  return `{${Object.entries(labels)
-    .map(([name, value]) => `${name}="${escaped(value)}"`)
-    .join(",")}}`;
-}
-
-/** Counts of this node since it started. Labels come from fixed sets: routes by pattern, outcomes, states. */
+/** Counts of this node since it started. Labels come from bounded sets: routes by pattern, outcomes, models that were deployed. */
 export function createMetrics(): Metrics {
-  const requests = new Map<string, number>();
-  let prompt = 0;
+  const models = new Set<string>();
+  const requests = createCounter("clusterd_requests_total", "Requests by route and how they ended.");
+  const success = createCounter("clusterd_request_success_total", "Generations that ended well.");
+  const failed = createCounter("clusterd_request_failure_total", "Generations that began and did not end well, by how.");
+  const prompt = createCounter("clusterd_prompt_tokens_total", "Prompt tokens of finished generations.");
+  const generated = createCounter("clusterd_generation_tokens_total", "Generated tokens of finished generations.");
+  const upstreams = createCounter(
+    "clusterd_upstream_requests_total",
+    "Requests that an upstream was asked for, by how they ended.",
+  );
   let completion = 0;
+  const histogram = (name: string, help: string, bounds: readonly number[]): ReturnType<typeof createHistogram> =>
+    createHistogram(name, help, MODEL, bounds);
+  const queue = histogram("clusterd_request_queue_time_seconds", "Time in the queue for a turn.", REQUEST_SECONDS);
+  const first = histogram(
+    "clusterd_time_to_first_token_seconds",
+    "From a request's arrival to the first token of its answer.",
+    FIRST_TOKEN_SECONDS,
+  );
+  const perToken = histogram(
+    "clusterd_time_per_output_token_seconds",
+    "Time between two tokens, as a request's mean.",
+    PER_TOKEN_SECONDS,
+  );
+  const latency = histogram(
+    "clusterd_e2e_request_latency_seconds",
+    "From a request's arrival to the end of its answer.",
+    REQUEST_SECONDS,
+  );
+  const promptSizes = histogram("clusterd_request_prompt_tokens", "Tokens of a request's prompt.", TOKENS);
+  const answerSizes = histogram("clusterd_request_generation_tokens", "Tokens of a request's answer.", TOKENS);
+  const histograms = [queue, first, perToken, latency, promptSizes, answerSizes];
+
+  function labelOf(model: string): string {
+    if (models.has(model)) return model;
+    if (models.size >= MODELS_MAX) return OTHER_MODELS;
+    models.add(model);
+    return model;
+  }
+
+  function generation(record: RequestRecord, deployed: string, outcome: Outcome): void {
+    const { counts, firstTokenMs, lastTokenMs, queuedMs, startedMs } = record;
+    const model = labelOf(deployed);
+    if (outcome === "answered") success.add({ [MODEL]: model });
+    else failed.add({ [MODEL]: model, outcome });
+    queue.observe(model, (queuedMs ?? 0) / 1000);
+    if (firstTokenMs !== null) first.observe(model, firstTokenMs / 1000);
+    if (outcome === "answered") latency.observe(model, (performance.now() - startedMs) / 1000);
+    if (counts === null) return;
+    prompt.add({ [MODEL]: model }, counts.prompt);
+    generated.add({ [MODEL]: model }, counts.completion);
+    completion += counts.completion;
+    promptSizes.observe(model, counts.prompt);
+    answerSizes.observe(model, counts.completion);
+    if (firstTokenMs !== null && lastTokenMs !== null && counts.completion > 1)
+      perToken.observe(model, (lastTokenMs - firstTokenMs) / (counts.completion - 1) / 1000);
+  }
+
   return {
-    request(route, outcome) {
-      const labels = `{route="${route}",outcome="${outcome}"}`;
-      requests.set(labels, (requests.get(labels) ?? 0) + 1);
+    request(record, outcome) {
+      requests.add({ route: record.route, outcome });
+      // Another's speed is none of this cluster's.
+      if (record.upstream !== null) return upstreams.add({ upstream: record.upstream.name, outcome });
+      // What never reached an engine was no generation, and its model may be one that is only known.
+      const reached = record.chunks > 0 || record.counts !== null;
+      if (record.model !== null && reached) generation(record, record.model, outcome);
     },
-    tokens(counts) {
-      prompt += counts.prompt;
-      completion += counts.completion;
-    },
-    text({ generations, subscribers, state }) {
+    text({ generations, subscribers, tunnels, state, cache }) {
+      const one = (value: number): readonly Sample[] => [{ value }];
       const families = [
+        requests.text(),
+        family("clusterd_generations_in_flight", "gauge", "Generations in progress through this node.", one(generations)),
+        success.text(),
+        failed.text(),
+        prompt.text(),
+        generated.text(),
+        family("clusterd_completion_tokens_total", "counter", "Generated tokens of all models.", one(completion)),
+        ...histograms.map((each) => each.text()),
+        family("clusterd_event_subscribers", "gauge", "Open streams of cluster events.", one(subscribers)),
         family(
-          "clusterd_requests_total",
+          "clusterd_tunnel_bytes_total",
           "counter",
-          "Requests by route and how they ended.",
-          [...requests].map(([labels, count]) => `${labels} ${count}`),
+          "Bytes between this node and others through tunnels, encryption included.",
+          tunnels === null
+            ? []
+            : [
+                { labels: { direction: "sent" }, value: tunnels.sent },
+                { labels: { direction: "received" }, value: tunnels.received },
+              ],
         ),
-        family("clusterd_generations_in_flight", "gauge", "Generations in progress through this node.", [` ${generations}`]),
-        family("clusterd_prompt_tokens_total", "counter", "Prompt tokens of finished generations.", [` ${prompt}`]),
-        family("clusterd_completion_tokens_total", "counter", "Generated tokens of finished generations.", [` ${completion}`]),
-        family("clusterd_event_subscribers", "gauge", "Open streams of cluster events.", [` ${subscribers}`]),
-        family(
-          "clusterd_nodes",
-          "gauge",
-          "Nodes of the cluster by state.",
-          countBy(state.nodes, ({ state }) => state),
-        ),
-        family(
-          "clusterd_deployments",
-          "gauge",
-          "Deployments by state.",
-          countBy(state.deployments, ({ state }) => state),
-        ),
-        ...stageFamilies(state),
-        ...speculationFamilies(state),
-        ...predictionFamilies(state),
+        upstreams.text(),
+        ...cacheFamilies(cache),
+        ...stateFamilies(state),
       ];
       return `${families.join("\n")}\n`;
     },

@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { createSecureContext, createServer as createTlsServer, TLSSocket } from "node:tls";
 import { acceptPlain, acceptTls, PREAMBLE_MS_MAX, type Accepting } from "./accept-tunnel.ts";
 import type { Certificate } from "./certificate.ts";
+import type { Traffic } from "./join-sockets.ts";
 import { listenOnLoopback, type ListenOptions, type Tunnel } from "./listen-on-loopback.ts";
 import { createOffers, type Offer, type OfferOptions } from "./offers.ts";
 import { reachPeer, type Reach, type Reacher, type ReachOptions } from "./reach-peer.ts";
@@ -24,6 +25,8 @@ const PLAIN_PEERS_MAX = 256;
 export interface DataPlane extends AsyncDisposable {
   readonly port: number;
   readonly fingerprint: string;
+  /** Of all tunnels since the start, encryption included. */
+  readonly traffic: Readonly<Traffic>;
   offer(options: OfferOptions): Offer;
   connect(options: ReachOptions & { readonly signal: AbortSignal }): Promise<Socket>;
   listen(options: ListenOptions): Promise<Tunnel>;
@@ -56,9 +59,15 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
   } as const;
   // Made once: parsing keys and certificates for every connection costs more than the handshake.
   const secureContext = createSecureContext(tls);
+  /** Of sockets that are closed. */
+  const past: Traffic = { sent: 0, received: 0 };
   const keep = (socket: Socket): void => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    socket.once("close", () => {
+      sockets.delete(socket);
+      past.sent += socket.bytesWritten;
+      past.received += socket.bytesRead;
+    });
   };
 
   const plainPeers = new Set<string>();
@@ -110,6 +119,14 @@ export async function startDataPlane(config: DataPlaneConfig): Promise<DataPlane
   return {
     port,
     fingerprint,
+    get traffic() {
+      const sum = { ...past };
+      for (const socket of sockets) {
+        sum.sent += socket.bytesWritten;
+        sum.received += socket.bytesRead;
+      }
+      return sum;
+    },
     offer: (options) => offers.add(options),
     connect: (options) => open({ ...options, allowHalfOpen: false }),
     async listen(options) {

@@ -1,0 +1,116 @@
+import { fc, test as property } from "@fast-check/vitest";
+import { expect, test } from "vitest";
+import { CHAT, gatewayFor, get, post } from "../testing/client.ts";
+import { fakeBackend, fakeRoute } from "../testing/fake-backend.ts";
+import { parseExposition, type Family } from "../testing/parse-exposition.ts";
+import { wellBehaved } from "../testing/scripted-engine.ts";
+import { createCounter, createHistogram, family } from "./exposition.ts";
+import { createMetrics } from "./metrics.ts";
+import { startRecord, tokenCame } from "./request-record.ts";
+
+const MODEL = "demo-16l-q8_0";
+
+function valueOf(
+  families: ReadonlyMap<string, Family>,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): number | undefined {
+  const base = name.replace(/_(?:bucket|sum|count)$/, "");
+  const series = (families.get(name) ?? families.get(base))?.series ?? [];
+  return series.find((one) => one.name === name && Object.entries(labels).every(([key, value]) => one.labels[key] === value))
+    ?.value;
+}
+
+test("what a gateway tells is what Prometheus reads", async () => {
+  const backend = fakeBackend(wellBehaved(["a", "b", "c"]));
+  backend.setRoutes(fakeRoute({ work: { active: 1, waiting: 3 } }));
+  const gateway = gatewayFor(backend);
+  await (await post(gateway, "/v1/chat/completions", CHAT)).text();
+  await (await post(gateway, "/v1/chat/completions", { ...CHAT, stream: true })).text();
+  await post(gateway, "/v1/chat/completions", { ...CHAT, model: 'no"such\\model\n' });
+  const families = parseExposition(await (await get(gateway, "/metrics")).text());
+  const of = { model_name: MODEL };
+  expect(valueOf(families, "clusterd_requests_total", { outcome: "answered" })).toBe(2);
+  expect(valueOf(families, "clusterd_requests_total", { outcome: "refused" })).toBe(1);
+  expect(valueOf(families, "clusterd_request_success_total", of)).toBe(2);
+  const prompt = valueOf(families, "clusterd_prompt_tokens_total", of);
+  expect(prompt).toBeGreaterThan(0);
+  expect(valueOf(families, "clusterd_request_prompt_tokens_sum", of)).toBe(prompt);
+  expect(valueOf(families, "clusterd_generation_tokens_total", of)).toBe(valueOf(families, "clusterd_completion_tokens_total"));
+  for (const name of ["time_to_first_token_seconds", "e2e_request_latency_seconds", "request_queue_time_seconds"])
+    expect(valueOf(families, `clusterd_${name}_count`, of), name).toBe(2);
+  expect(valueOf(families, "clusterd_time_per_output_token_seconds_count", of)).toBe(2);
+  expect(valueOf(families, "clusterd_num_requests_running", of)).toBe(1);
+  expect(valueOf(families, "clusterd_num_requests_waiting", of)).toBe(3);
+  expect(valueOf(families, "clusterd_tunnel_bytes_total", { direction: "received" })).toBe(20);
+  const named = [...families.values()].flatMap(({ series }) =>
+    series.map(({ labels }) => labels["model_name"] ?? labels["model"]),
+  );
+  expect(new Set(named.filter((name) => name !== undefined))).toEqual(new Set([MODEL]));
+});
+
+test("a deployment and its successor on the same head are one series", async () => {
+  const backend = fakeBackend();
+  backend.setRoutes(fakeRoute({ phase: "draining" }), fakeRoute({ work: { active: 2, waiting: 0 } }));
+  const families = parseExposition(await (await get(gatewayFor(backend), "/metrics")).text());
+  expect(valueOf(families, "clusterd_num_requests_running")).toBe(2);
+});
+
+test("however many models come and go, their series are bounded", () => {
+  const metrics = createMetrics();
+  for (let at = 0; at < 500; at++) {
+    const record = startRecord(new Request("http://a/"), "POST /v1/chat/completions");
+    record.model = `model-${at}`;
+    tokenCame(record);
+    record.counts = { prompt: 1, completion: 1 };
+    metrics.request(record, "answered");
+  }
+  const now = { generations: 0, subscribers: 0, tunnels: null, state: fakeBackend().state() };
+  const success = parseExposition(metrics.text(now)).get("clusterd_request_success_total")?.series ?? [];
+  expect(success).toHaveLength(65);
+  expect(success.reduce((sum, { value }) => sum + value, 0)).toBe(500);
+});
+
+const label = fc.string({ unit: "binary", maxLength: 12 });
+
+property.prop([fc.array(fc.tuple(label, fc.double({ min: 0, max: 100, noNaN: true })), { maxLength: 30 })])(
+  "whatever names and values are told, they are read as they were",
+  (observed) => {
+    const histogram = createHistogram("h", "Help.", "model", [0.1, 1, 10]);
+    const counter = createCounter("c_total", "Help.");
+    for (const [name, value] of observed) {
+      histogram.observe(name, value);
+      counter.add({ model: name, other: "x" }, value);
+    }
+    const samples = observed.map(([name, value]) => ({ labels: { name }, value: value - 50 }));
+    const families = parseExposition(
+      `${[histogram.text(), counter.text(), family("g", "gauge", "Help.", samples)].join("\n")}\n`,
+    );
+    const names = new Set(observed.map(([name]) => name));
+    for (const name of names) {
+      const values = observed.flatMap(([each, value]) => (each === name ? [value] : []));
+      const sum = values.reduce((total, value) => total + value, 0);
+      expect(valueOf(families, "c_total", { model: name })).toBe(sum);
+      expect(valueOf(families, "h_count", { model: name })).toBe(values.length);
+      expect(valueOf(families, "h_bucket", { model: name, le: "1" })).toBe(values.filter((value) => value <= 1).length);
+      expect(valueOf(families, "g", { name })).toBe((values.at(-1) ?? 0) - 50);
+    }
+    expect(families.get("c_total")?.series).toHaveLength(names.size);
+  },
+);
+
+test.each([
+  ["no end", "# HELP a A.\n# TYPE a gauge\na 1"],
+  ["no type", "# HELP a A.\na 1\n"],
+  ["help twice", "# HELP a A.\n# HELP a A.\n# TYPE a gauge\na 1\n"],
+  ["a family in two parts", "# HELP a A.\n# TYPE a gauge\na 1\n# HELP b B.\n# TYPE b gauge\n# HELP a A.\n# TYPE a gauge\n"],
+  ["a series twice", "# HELP a A.\n# TYPE a gauge\na 1\na 2\n"],
+  ["an unescaped quote", '# HELP a A.\n# TYPE a gauge\na{x="y"z"} 1\n'],
+  ["an unknown escape", '# HELP a A.\n# TYPE a gauge\na{x="\\t"} 1\n'],
+  ["no number", "# HELP a A.\n# TYPE a gauge\na undefined\n"],
+  ["a negative count", "# HELP a_total A.\n# TYPE a_total counter\na_total -1\n"],
+  ["no +Inf", '# HELP a A.\n# TYPE a histogram\na_bucket{le="1"} 1\na_sum 1\na_count 1\n'],
+  ["not cumulative", '# HELP a A.\n# TYPE a histogram\na_bucket{le="1"} 2\na_bucket{le="+Inf"} 1\na_sum 1\na_count 1\n'],
+])("the reader takes offence: %s", (_, text) => {
+  expect(() => parseExposition(text)).toThrow();
+});
