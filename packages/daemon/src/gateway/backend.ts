@@ -12,7 +12,8 @@ import { removeModel } from "../pulls/remove-model.ts";
 import type { Store } from "../state/store.ts";
 import { clusterState } from "../state/view.ts";
 import type { EngineReach } from "./engine-reach.ts";
-import { replicaFor, routesOf } from "./routes.ts";
+import { fetchWithFailOver } from "./fail-over.ts";
+import { contentOf, readyReplica, replicaFor, routesOf } from "./routes.ts";
 import { createWarmPrefixes } from "./warm-prefixes.ts";
 
 /** Changes that come faster are told together. */
@@ -113,7 +114,12 @@ export function createBackend(config: BackendConfig): Backend {
       // A head that cannot be told keeps to what it knows.
       void deployer.keep(deployment, { keepAliveSeconds }, within).catch(() => undefined);
     },
-    fetchEngine: (deployment, request) => engines.fetch(deployment, request),
+    fetchEngine(deployment, request) {
+      const content = contentOf(store.state, deployment);
+      const another = (tried: ReadonlySet<DeploymentId>): DeploymentId | null =>
+        content === null ? null : readyReplica(store.state, content, tried, engines.workAt);
+      return fetchWithFailOver(deployment, request, { fetch: engines.fetch, another });
+    },
     plan: (body) => deployer.plan({ ...body, model: aliases.meant(body.model, null) }, signal),
     async load(body) {
       if (body.as !== undefined) aliases.checkName(body.as);

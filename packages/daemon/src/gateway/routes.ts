@@ -11,7 +11,7 @@ import type { Route } from "@clusterd/gateway";
 import type { DaemonState } from "../state/daemon-state.ts";
 import { displayNames } from "../state/names.ts";
 import { allDeployments } from "../state/view.ts";
-import { chooseReplica } from "./choose-replica.ts";
+import { chooseReplica, type Replica } from "./choose-replica.ts";
 
 /** Deployments as the gateway routes to them. */
 export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) => number): readonly Route[] {
@@ -67,27 +67,49 @@ export function isReady(state: DaemonState, model: ModelId): boolean {
   return replicasOf(state, model).some(({ view }) => view.state === "ready" && !isSuspect(state, view));
 }
 
-/** The replica for a request: see choose-replica.ts. `ownWork`: this node's own requests at a deployment, which may not be told of yet. */
-export function replicaFor(
-  state: DaemonState,
-  name: string,
-  request: {
-    readonly conversation: string | null;
-    readonly warm: DeploymentId | null;
-    ownWork(deployment: DeploymentId): number;
-  },
-): DeploymentId | null {
-  const replicas = replicasOf(state, name).map(({ id, view }) => ({
+/** How much a deployment has to do by this node's own knowledge, which others may not have told of yet. */
+type OwnWork = (deployment: DeploymentId) => number;
+
+function asReplica(state: DaemonState, { id, view }: AdvertDeployment, ownWork: OwnWork): Replica {
+  return {
     deployment: id,
     phase: view.state,
     isOwn: view.head === state.self,
     isSuspect: isSuspect(state, view),
     slots: view.slots,
     // What its head tells of has this node's own requests in it, but for the newest.
-    work: Math.max(view.queue.active + view.queue.waiting, request.ownWork(id)),
+    work: Math.max(view.queue.active + view.queue.waiting, ownWork(id)),
     tokensPerSecond: view.measuredTokensPerSecond ?? view.predictedTokensPerSecond,
-  }));
+  };
+}
+
+/** The replica for a request: see choose-replica.ts. */
+export function replicaFor(
+  state: DaemonState,
+  name: string,
+  request: { readonly conversation: string | null; readonly warm: DeploymentId | null; readonly ownWork: OwnWork },
+): DeploymentId | null {
+  const replicas = replicasOf(state, name).map((each) => asReplica(state, each, request.ownWork));
   return chooseReplica(replicas, request.warm, request.conversation)?.deployment ?? null;
+}
+
+/** A replica of a model that answers now, other than some; null: there is none. */
+export function readyReplica(
+  state: DaemonState,
+  content: ContentId,
+  except: ReadonlySet<DeploymentId>,
+  ownWork: OwnWork,
+): DeploymentId | null {
+  const replicas = allDeployments(state)
+    .filter(({ id, contentId }) => contentId === content && !except.has(id))
+    .map((each) => asReplica(state, each, ownWork))
+    .filter(({ phase, isSuspect: silent }) => phase === "ready" && !silent);
+  return chooseReplica(replicas, null, null)?.deployment ?? null;
+}
+
+/** What a deployment runs; null: there is none such. */
+export function contentOf(state: DaemonState, deployment: DeploymentId): ContentId | null {
+  return allDeployments(state).find(({ id }) => id === deployment)?.contentId ?? null;
 }
 
 function isSuspect(state: DaemonState, { head }: DeploymentView): boolean {
