@@ -19,6 +19,12 @@ const LABEL = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\\\|\\"|\\n)*)"/;
 const VALUE = /^(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]Inf|NaN)$/i;
 const SUFFIXES = ["_bucket", "_sum", "_count"];
 
+/** Equal for the same labels in any order, one of them left out. */
+function keyOf(labels: Readonly<Record<string, string>>, without?: string): string {
+  const entries = Object.entries(labels).filter(([name]) => name !== without);
+  return JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 class Reader {
   readonly families: Family[] = [];
   readonly #seen = new Set<string>();
@@ -74,11 +80,11 @@ class Reader {
       }
       rest = rest.slice(1);
     }
-    const [space, text = ""] = [rest[0], rest.slice(1)];
+    const [space, text] = [rest[0], rest.slice(1)];
     if (space !== " " || !VALUE.test(text)) throw new Error(`no value: ${line}`);
     const value = Number(text.replace(/Inf$/i, "Infinity"));
     if (open.type !== "gauge" && !(value >= 0)) throw new Error(`a count below nothing: ${line}`);
-    const key = JSON.stringify([name, Object.entries(labels).sort()]);
+    const key = name + keyOf(labels);
     if (this.#seen.has(key)) throw new Error(`a series twice: ${line}`);
     this.#seen.add(key);
     open.series.push({ name, labels, value });
@@ -97,7 +103,7 @@ class Reader {
 }
 
 function checkHistogram({ name, series }: Family): void {
-  const byLabels = Map.groupBy(series, ({ labels: { le: _le, ...others } }) => JSON.stringify(Object.entries(others).sort()));
+  const byLabels = Map.groupBy(series, ({ labels }) => keyOf(labels, "le"));
   for (const [labels, group] of byLabels) {
     const buckets = group.filter((one) => one.name === `${name}_bucket`);
     const bounds = buckets.map(({ labels: { le = "" } }) => Number(le.replace("+Inf", "Infinity")));

@@ -65,7 +65,7 @@ test("however many models come and go, their series are bounded", () => {
     record.counts = { prompt: 1, completion: 1 };
     metrics.request(record, "answered");
   }
-  const now = { generations: 0, subscribers: 0, tunnels: null, state: fakeBackend().state() };
+  const now = { generations: 0, subscribers: 0, tunnels: null, cache: null, state: fakeBackend().state() };
   const success = parseExposition(metrics.text(now)).get("clusterd_request_success_total")?.series ?? [];
   expect(success).toHaveLength(65);
   expect(success.reduce((sum, { value }) => sum + value, 0)).toBe(500);
