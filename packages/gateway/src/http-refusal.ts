@@ -13,7 +13,8 @@ export type HttpCode =
   | "body_too_large"
   | "unsupported_media_type"
   | "method_not_allowed"
-  | "client_closed_request";
+  | "client_closed_request"
+  | "loop_detected";
 
 export interface HttpRefusalOptions {
   readonly param?: string;

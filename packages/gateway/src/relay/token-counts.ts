@@ -7,10 +7,12 @@ export interface TokenCounts {
 }
 
 const TIMINGS = Buffer.from('"timings":{');
+/** Of upstreams, which have no timings. */
+const USAGE = Buffer.from('"usage":{');
 
-/** Whether a chunk carries the engine's count. The quotes of text inside JSON are escaped, so text cannot pretend to it. */
+/** Whether a chunk carries a count. The quotes of text inside JSON are escaped, so text cannot pretend to it. */
 export function mayCount(bytes: Buffer): boolean {
-  return bytes.includes(TIMINGS);
+  return bytes.includes(TIMINGS) || bytes.includes(USAGE);
 }
 
 /** The count in an engine's answer or last chunk: its `usage`, else its own `timings`. */

@@ -38,14 +38,12 @@ export async function serveGeneration(
   // Settled once: an alias that is changed meanwhile changes nothing for this request.
   const name = backend.aliases.meant(asked, conversation);
   if (!mayUse(c.get("caller"), asked)) checkModel(c.get("caller"), name, backend);
-  record.model = modelNamed(backend, name);
+  const choice = mayLeave(c.req.raw.headers, c.get("caller")) ? upstreamFor(upstreams, [asked, name]) : null;
+  record.model = choice === null ? modelNamed(backend, name) : (backend.route(name)?.model ?? backend.known(name));
   const parsed = parse(body);
   const known = backend.route(name);
   if (known !== null) checkAbility(known, parsed);
   const caller = c.get("caller").id;
-  const choice = mayLeave(c.req.raw.headers, c.get("caller"))
-    ? upstreamFor(upstreams, [asked, name, record.model ?? name])
-    : null;
   const control = c.req.header("cache-control");
   const caching = openCaching(cache, { request: parsed, record, caller, control, deployed: known });
   if (caching.answer !== null) return caching.answer;

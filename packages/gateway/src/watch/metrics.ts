@@ -11,8 +11,8 @@ export interface MetricsNow {
   /** Bytes that this node's tunnels have carried. */
   readonly tunnels: { readonly sent: number; readonly received: number } | null;
   readonly state: ClusterState;
-  /** Null: no answers are kept. */
-  readonly cache: CacheCounts | null;
+  /** Null or absent: no answers are kept. */
+  readonly cache?: CacheCounts | null;
 }
 
 export interface Metrics {
@@ -104,7 +104,7 @@ export function createMetrics(): Metrics {
       const reached = record.chunks > 0 || record.counts !== null;
       if (record.model !== null && reached) generation(record, record.model, outcome);
     },
-    text({ generations, subscribers, tunnels, state, cache }) {
+    text({ generations, subscribers, tunnels, state, cache = null }) {
       const one = (value: number): readonly Sample[] => [{ value }];
       const families = [
         requests.text(),
