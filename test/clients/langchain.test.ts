@@ -34,8 +34,14 @@ describe.each(GENERATIONS)("%s", (_, sdk) => {
   test("streams", async () => {
     const chunks = await Array.fromAsync(await chat.stream(CAPITAL.question));
     expect(chunks.length).toBeGreaterThan(2);
-    expect(chunks.map(({ content }) => String(content)).join("")).toBe(CAPITAL.answer);
+    expect(chunks.map(({ text }) => text).join("")).toBe(CAPITAL.answer);
     expect(chunks.reduce((all, chunk) => all.concat(chunk)).usage_metadata).toMatchObject({ output_tokens: 12 });
+  });
+
+  test("speaks by responses as well", async () => {
+    const answer = await new sdk.ChatOpenAI({ ...asked, useResponsesApi: true }).invoke(CAPITAL.question);
+    expect(answer.text).toBe(CAPITAL.answer);
+    expect(answer.usage_metadata).toMatchObject({ output_tokens: 12 });
   });
 
   test("answers a batch, more at once than there are slots", async () => {
