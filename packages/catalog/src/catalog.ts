@@ -3,6 +3,8 @@ import { isAbsolute, join, resolve } from "node:path";
 import { asClusterdError, asModelId, ClusterdError, sameModel, type ContentId, type ModelProfile } from "@clusterd/wire";
 import { findKnown, knownProfileOf, namesNear } from "./known-models/find-known.ts";
 import { FOLDER_ENTRIES_MAX, KNOWN_PATHS_MAX, PROBLEMS_MAX, REFERENCE_LENGTH_MAX } from "./limits.ts";
+import { findForeign } from "./adopt/find-foreign.ts";
+import type { ForeignPlaces, ForeignSource } from "./adopt/foreign-model.ts";
 import { pullModel, type PullProgress, type PulledModel } from "./pull/pull-model.ts";
 import { pulledModels, removePulled } from "./pull/pulled-models.ts";
 import { partName } from "./split-parts.ts";
@@ -16,9 +18,13 @@ export interface BundledModel {
   readonly path: string;
 }
 
+/** Where a model's file came from: with clusterd, in the home's folder, pulled into it, by its path, or another tool's. */
+export type ModelSource = "bundled" | "home" | "pulled" | "path" | ForeignSource;
+
 export interface CatalogEntry {
   readonly file: ModelFile;
   readonly aliases: readonly string[];
+  readonly source: ModelSource;
 }
 
 /** The models that this node has on disk. */
@@ -33,6 +39,8 @@ export interface Catalog {
   /** Like `resolve` but for names only, without looking at the disk. */
   known(ref: string): ModelFile | null;
   byContent(id: ContentId): ModelFile | null;
+  /** Lists what other tools have put on this disk, which is read where it lies; gives how many models that added. */
+  adopt(places: ForeignPlaces, signal: AbortSignal): Promise<number>;
   /** Fetches a model from a hub into this home, and lists it. Throws as {@link pullModel}. */
   pull(ref: string, options: CatalogPullOptions): Promise<PulledModel>;
   /** Deletes a model that was pulled into this home, and gives the bytes freed; throws `not_found` for any other. */
@@ -53,45 +61,56 @@ export interface CatalogConfig {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
+/** How a file is listed. */
+interface Naming {
+  readonly source: ModelSource;
+  /** A further name. */
+  readonly alias?: string;
+  /** Its id where the file's name does not tell it. */
+  readonly id?: string;
+}
+
 export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
   const folder = join(config.home, "models");
   const memory = join(config.home, "models.json");
   const cacheDir = join(config.home, "cache", "profiles");
   const headers = join(config.home, "cache", "headers");
-  const entries = new Map<ContentId, { file: ModelFile; aliases: string[] }>();
+  const entries = new Map<ContentId, { file: ModelFile; aliases: string[]; source: ModelSource }>();
   const problems: { path: string; message: string }[] = [];
   let remembered = await readRemembered(memory);
 
   const env = config.env ?? process.env;
 
-  /** `pulledAs`: the id of a model from a hub, which its file's name does not tell. */
-  async function add(path: string, alias: string | null, signal: AbortSignal, pulledAs?: string): Promise<ModelFile> {
+  async function add(path: string, { source, alias, id }: Naming, signal: AbortSignal): Promise<ModelFile> {
     const read = await readModelFile(path, { signal, cacheDir });
-    const file = pulledAs === undefined ? read : { ...read, profile: { ...read.profile, id: asModelId(pulledAs) } };
+    const file = id === undefined ? read : { ...read, profile: { ...read.profile, id: asModelId(id) } };
     const known = entries.get(file.profile.contentId);
     // The same path with another content: the old entry is gone.
     for (const [id, entry] of entries) if (entry.file.path === file.path && id !== file.profile.contentId) entries.delete(id);
-    if (known === undefined) entries.set(file.profile.contentId, { file, aliases: alias === null ? [] : [alias] });
-    else if (alias !== null && !known.aliases.includes(alias)) known.aliases.push(alias);
+    const called = alias ?? id;
+    if (known === undefined) entries.set(file.profile.contentId, { file, source, aliases: alias === undefined ? [] : [alias] });
+    else if (called !== undefined && !known.aliases.includes(called) && !sameModel(asModelId(called), known.file.profile.id))
+      known.aliases.push(called);
     return entries.get(file.profile.contentId)?.file ?? file;
   }
-  async function tryAdd(path: string, alias: string | null, pulledAs?: string): Promise<void> {
+  async function tryAdd(path: string, naming: Naming): Promise<void> {
     try {
-      await add(path, alias, config.signal, pulledAs);
+      await add(path, naming, config.signal);
     } catch (error) {
       config.signal.throwIfAborted();
       if (problems.length < PROBLEMS_MAX) problems.push({ path, message: asClusterdError(error).message });
     }
   }
 
-  for (const { name, path } of config.bundled) await tryAdd(path, name);
+  for (const { name, path } of config.bundled) await tryAdd(path, { source: "bundled", alias: name });
   const found = await readdir(folder).catch(() => []);
   for (const name of found.slice(0, FOLDER_ENTRIES_MAX)) {
     // Of a split model the first part stands for all.
-    if (name.toLowerCase().endsWith(".gguf") && (partName(name)?.number ?? 1) === 1) await tryAdd(join(folder, name), null);
+    if (name.toLowerCase().endsWith(".gguf") && (partName(name)?.number ?? 1) === 1)
+      await tryAdd(join(folder, name), { source: "home" });
   }
-  for (const { id, path } of await pulledModels(folder)) await tryAdd(path, id, id);
-  for (const path of remembered) await tryAdd(path, null);
+  for (const { id, path } of await pulledModels(folder)) await tryAdd(path, { source: "pulled", id });
+  for (const path of remembered) await tryAdd(path, { source: "path" });
 
   function known(ref: string): ModelFile | null {
     const names = ref.startsWith("hf:") ? hubNames(ref) : [ref];
@@ -130,7 +149,7 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
         });
       }
       // Read again, which an unchanged file costs nothing: one that was cut or replaced since must not pass.
-      if (byName !== null) return add(byName.path, null, signal, byName.profile.id);
+      if (byName !== null) return add(byName.path, { source: "path", id: byName.profile.id }, signal);
       if (!looksLikePath(ref)) {
         throw nameless(
           ref,
@@ -138,7 +157,7 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
         );
       }
       const path = resolve(ref);
-      const file = await add(path, null, signal).catch((error: unknown) => {
+      const file = await add(path, { source: "path" }, signal).catch((error: unknown) => {
         const { code, message, next } = asClusterdError(error);
         if (code === "model_broken" && message.endsWith("there is no such file"))
           throw new ClusterdError("not_found", `There is no file ${path}.`, { next: "Check the path." });
@@ -157,9 +176,17 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
       const catalogued = known(ref) === null && !looksLikePath(ref) ? knownProfileOf(ref) : null;
       return catalogued ?? (await catalog.resolve(ref, signal)).profile;
     },
+    async adopt(places, signal) {
+      const before = entries.size;
+      for (const { path, id, source } of await findForeign(places)) {
+        signal.throwIfAborted();
+        await tryAdd(path, { source, id });
+      }
+      return entries.size - before;
+    },
     async pull(ref, { signal, onProgress }) {
       const pulled = await pullModel(ref, { modelsDir: folder, cacheDir: headers, env, signal, onProgress });
-      await add(pulled.path, pulled.id, signal, pulled.id);
+      await add(pulled.path, { source: "pulled", id: pulled.id }, signal);
       return pulled;
     },
     async remove(ref) {

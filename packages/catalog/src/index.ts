@@ -1,5 +1,5 @@
 // The models on this machine. How headers are walked and checked stays inside.
-export type { BundledModel, Catalog, CatalogConfig, CatalogEntry, CatalogPullOptions } from "./catalog.ts";
+export type { BundledModel, Catalog, CatalogConfig, CatalogEntry, CatalogPullOptions, ModelSource } from "./catalog.ts";
 export { openCatalog } from "./catalog.ts";
 export type { PullProgress, PulledModel } from "./pull/pull-model.ts";
 export type { ModelFile, ReadModelOptions } from "./read-model.ts";

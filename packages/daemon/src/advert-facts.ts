@@ -28,7 +28,7 @@ export function advertFacts(state: DaemonState): AdvertFacts {
 }
 
 export function advertModels(entries: readonly CatalogEntry[]): readonly AdvertModel[] {
-  return entries.map(({ file: { profile }, aliases }) => ({
+  return entries.map(({ file: { profile }, aliases, source }) => ({
     id: profile.id,
     contentId: profile.contentId,
     name: profile.name,
@@ -39,6 +39,7 @@ export function advertModels(entries: readonly CatalogEntry[]): readonly AdvertM
     contextMax: profile.contextMax,
     infill: profile.infill ?? null,
     embeddings: (profile.embedding ?? null) !== null,
+    source,
     aliases,
   }));
 }

@@ -55,6 +55,7 @@ import { createLogRing } from "./log-ring.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
 import { watchIdle, type IdleWatch } from "./on-demand/idle-watch.ts";
 import { createLoadOnRequest } from "./on-demand/load-on-request.ts";
+import { adoptModels } from "./pulls/adopt-models.ts";
 import { createPulls } from "./pulls/pulls.ts";
 import { createDeployer } from "./planning/deploy.ts";
 import { newDeployment } from "./planning/headed.ts";
@@ -552,6 +553,7 @@ async function compose(
     }
   }
   ownDevice.follow(store);
+  void adoptModels(catalog, { say, modelsChanged, signal });
   apiUp = true;
   tellStanding();
 

@@ -20,6 +20,8 @@ export interface AdvertModel {
   readonly fileBytes: number;
   readonly layerCount: number;
   readonly contextMax: number;
+  /** Where its file came from, e.g. `pulled` or `ollama`. */
+  readonly source?: string;
   /** Whether it makes embeddings instead of text. */
   readonly embeddings?: boolean;
   /** By which it fills a gap in a text; null or absent: it cannot. */

@@ -174,6 +174,8 @@ export interface ModelView {
   readonly contextMax: number;
   /** Nodes that have the whole of it. */
   readonly nodes: readonly NodeId[];
+  /** Where each node has it from, in the order of `nodes`, e.g. `pulled` or `ollama`; empty where it does not say. */
+  readonly sources?: readonly string[];
   readonly aliases: readonly string[];
 }
 

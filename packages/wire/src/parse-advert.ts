@@ -172,6 +172,7 @@ const advert: Check<Advert> = record({
       fileBytes: amount,
       layerCount: count(LAYERS_MAX),
       contextMax: count(),
+      source: (value, at) => (value === undefined ? "" : name(value, at)),
       embeddings: (value) => value === true,
       infill: nullable(record({ prefix: count(), suffix: count(), middle: count(), begin: nullable(count()) })),
       aliases: list(text(MODEL_LENGTH_MAX), ALIASES_MAX),

@@ -24,6 +24,7 @@ const QUANTISATION = /(?:^|[-._])((?:UD-)?(?:I?Q\d[a-z0-9_]*|[BF]F?P?(?:16|32)|M
 /** Beside a model, but none: projectors, importance matrices. */
 const NOT_A_MODEL = /(?:^|[-._])(?:mmproj|imatrix)(?:[-._]|$)/iu;
 
+/** One model in one quantisation; whole where it has as many files as `count`. */
 interface Candidate {
   readonly quantisation: string;
   readonly stem: string;
@@ -36,7 +37,7 @@ interface Candidate {
  * `usage` where several models have it.
  */
 export function chooseFiles(repo: string, files: readonly HubFile[], wanted: string | null): ChosenFiles {
-  const candidates = candidatesOf(files);
+  const candidates = modelsAmong(files);
   if (candidates.length === 0) {
     throw new ClusterdError("not_found", `${repo} has no GGUF files.`, {
       next: "Look for a repository with GGUF in its name: they are conversions of the same models.",
@@ -71,7 +72,8 @@ export function chooseFiles(repo: string, files: readonly HubFile[], wanted: str
   return { quantisation: found.quantisation, files: found.files };
 }
 
-function candidatesOf(files: readonly HubFile[]): readonly Candidate[] {
+/** The models among a repository's files. */
+export function modelsAmong(files: readonly HubFile[]): readonly Candidate[] {
   const found = new Map<string, { quantisation: string; count: number; parts: { file: HubFile; number: number }[] }>();
   for (const file of files) {
     const name = posix.basename(file.path);

@@ -156,11 +156,14 @@ export function clusterState(state: DaemonState): ClusterState {
 }
 
 function modelViews(state: DaemonState): readonly ModelView[] {
-  const found = new Map<string, { model: AdvertModel; nodes: NodeId[]; aliases: Set<string> }>();
+  const found = new Map<string, { model: AdvertModel; nodes: NodeId[]; sources: string[]; aliases: Set<string> }>();
   const add = (node: NodeId, models: readonly AdvertModel[]): void => {
     for (const model of models) {
-      const entry = found.get(model.contentId) ?? { model, nodes: [], aliases: new Set<string>() };
-      if (!entry.nodes.includes(node)) entry.nodes.push(node);
+      const entry = found.get(model.contentId) ?? { model, nodes: [], sources: [], aliases: new Set<string>() };
+      if (!entry.nodes.includes(node)) {
+        entry.nodes.push(node);
+        entry.sources.push(model.source ?? "");
+      }
       for (const alias of model.aliases) entry.aliases.add(alias);
       if (!sameModel(model.id, entry.model.id)) entry.aliases.add(model.id);
       found.set(model.contentId, entry);
@@ -168,7 +171,7 @@ function modelViews(state: DaemonState): readonly ModelView[] {
   };
   add(state.self, state.own.models);
   for (const { advert, state: nodeState } of state.others.values()) if (nodeState !== "left") add(advert.node, advert.models);
-  return [...found.values()].map(({ model, nodes, aliases }) => ({
+  return [...found.values()].map(({ model, nodes, sources, aliases }) => ({
     id: model.id,
     name: model.name,
     architecture: model.architecture,
@@ -177,6 +180,7 @@ function modelViews(state: DaemonState): readonly ModelView[] {
     layerCount: model.layerCount,
     contextMax: model.contextMax,
     nodes,
+    sources,
     aliases: [...aliases],
   }));
 }
