@@ -1,6 +1,13 @@
 import type { Head } from "../../packages/engine/src/index.ts";
 import type { Backend, Route } from "../../packages/gateway/src/index.ts";
-import { ClusterdError, asDeploymentId, asModelId, asNodeId, type ClusterState } from "../../packages/wire/src/index.ts";
+import {
+  ClusterdError,
+  asDeploymentId,
+  asModelId,
+  asNodeId,
+  type ClusterState,
+  type InfillTokens,
+} from "../../packages/wire/src/index.ts";
 
 const NODE = { id: asNodeId("12D3KooWtest"), name: "test-node" };
 
@@ -11,7 +18,7 @@ function unused(): never {
 /** A gateway's backend with one deployment: the given llama-server. */
 export function engineBackend(
   head: Pick<Head, "port" | "apiKey">,
-  deployed: { readonly model: string; readonly context: number; readonly slots: number; readonly infill?: Route["infill"] },
+  deployed: { readonly model: string; readonly context: number; readonly slots: number; readonly infill?: InfillTokens | null },
 ): Backend {
   const state = { deployments: [], nodes: [], models: [] } as unknown as ClusterState;
   const route: Route = {

@@ -88,7 +88,7 @@ describe("models", () => {
 describe("what there is not", () => {
   test("has the error shape, and names the method that would do", async () => {
     const gateway = gatewayFor(fakeBackend());
-    for (const path of ["/v1/messages", "/v1/responses", "/api/chat", "/v1/nothing"]) {
+    for (const path of ["/v1/files", "/v1/assistants", "/v1/nothing"]) {
       expect(await errorOf(await post(gateway, path, {}))).toMatchObject({ status: 404, code: "not_found", param: null });
     }
     const wrong = await get(gateway, "/v1/chat/completions");

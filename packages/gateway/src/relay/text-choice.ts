@@ -51,7 +51,7 @@ export function textChoice({ echo, alternatives }: TextWish): (chunk: JsonObject
 
 const tokenOf = ({ token }: JsonObject): string => (typeof token === "string" ? token : "");
 const logprobOf = ({ logprob }: JsonObject): number => (typeof logprob === "number" ? logprob : 0);
-const charactersOf = (text: string): number => [...text].length;
+const charactersOf = (text: string): number => Array.from(text).length;
 
 function alternativesOf(item: JsonObject, count: number): Readonly<Record<string, number>> {
   const { top_logprobs: top } = item;

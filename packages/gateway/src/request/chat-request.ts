@@ -38,6 +38,14 @@ const modalities: FieldRule = (value, param) => {
   throw invalidField(param, "must be text alone: no other kind of answer can be given");
 };
 
+/** Fields of this engine's own, and of reasoning, that every API of chats may use. */
+export const CHAT_EXTRAS: FieldRules = {
+  reasoning_effort: oneOf("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+  reasoning_format: oneOf("none", "auto", "deepseek", "deepseek-legacy"),
+  reasoning_budget_tokens: integerIn(-1, BUDGET_MAX),
+  chat_template_kwargs: templateValues,
+};
+
 /**
  * Every field of a chat that means something here. Those left out are dropped without a word: they are either bookkeeping of
  * the provider (user, metadata, store, service_tier, prompt_cache_key, …) or no field of this API.
@@ -50,19 +58,18 @@ const CHAT_FIELDS: FieldRules = {
   max_completion_tokens: tokenLimit(1),
   logprobs: flag,
   top_logprobs: integerIn(0, TOP_LOGPROBS_MAX),
-  reasoning_effort: oneOf("none", "minimal", "low", "medium", "high", "xhigh"),
-  reasoning_format: oneOf("none", "auto", "deepseek", "deepseek-legacy"),
-  reasoning_budget_tokens: integerIn(-1, BUDGET_MAX),
-  chat_template_kwargs: templateValues,
+  ...CHAT_EXTRAS,
   modalities,
   functions: refused("is not supported: use `tools`"),
   function_call: refused("is not supported: use `tool_choice`", "none", "auto"),
   audio: refused("is not supported: answers are text"),
   web_search_options: refused("is not supported: nothing is searched"),
+  verbosity: refused("is not supported: ask for it in the messages", "medium"),
+  moderation: refused("is not supported: nothing is moderated"),
 };
 
 /** The engine lists no tokens at all for 0 alternatives, so at least one is asked for. */
-function settleLogprobs(fields: JsonObject, stream: boolean): Record<string, unknown> {
+export function settleLogprobs(fields: JsonObject, stream: boolean): Record<string, unknown> {
   const { logprobs, top_logprobs: top, ...others } = fields;
   if (logprobs !== true) {
     if (typeof top === "number" && top > 0) throw invalidField("top_logprobs", "needs `logprobs` to be true");

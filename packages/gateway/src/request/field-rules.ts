@@ -58,6 +58,9 @@ export function textUpTo(lengthMax: number): (value: unknown, param: string) => 
   };
 }
 
+/** A text whose length only the body's limit bounds. */
+export const unlimitedText: (value: unknown, param: string) => string = textUpTo(Number.MAX_SAFE_INTEGER);
+
 export function listUpTo(itemsMax: number): (value: unknown, param: string) => readonly unknown[] {
   return (value, param) => {
     if (!Array.isArray(value)) throw invalidField(param, "must be an array");

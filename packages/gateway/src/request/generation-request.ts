@@ -26,6 +26,8 @@ export interface GenerationRequest {
   readonly makes?: "text" | "embeddings";
   /** The API it was asked for in. */
   readonly form: AnswerForm;
+  /** What its form depends on besides the jobs, for answers that are given again. */
+  readonly variant?: string;
   readonly stream: boolean;
   /** How long what requests have loaded stays idle after this one, in seconds; null: always; absent: as it is. */
   readonly keepAliveSeconds?: number | null;

@@ -1,31 +1,33 @@
+import type { JsonObject } from "../json-body.ts";
 import { CONTENT_PARTS_MAX, MESSAGES_MAX } from "../limits.ts";
-import { invalidField, listUpTo, objectAt, oneOf, textUpTo, type FieldRule } from "./field-rules.ts";
+import { invalidField, listUpTo, objectAt, oneOf, textUpTo, unlimitedText, type FieldRule } from "./field-rules.ts";
 
 const role = oneOf("system", "developer", "user", "assistant", "tool");
 const NAME_LENGTH_MAX = 256;
-const MEDIA_FIELDS: Readonly<Record<string, { readonly key: string; readonly field: string }>> = {
-  image_url: { key: "image_url", field: "url" },
-  input_audio: { key: "input_audio", field: "data" },
-};
 
-function text(value: unknown, param: string): string {
-  return textUpTo(Number.MAX_SAFE_INTEGER)(value, param);
+/** Images come inside the request: the engine would fetch any other address, from inside the network. */
+export function imagePart(url: unknown, param: string): unknown {
+  if (!unlimitedText(url, param).startsWith("data:")) throw invalidField(param, "must be a data: URL; addresses are not fetched");
+  return { type: "image_url", image_url: { url } };
 }
 
-/** One part of a message. Media come inside the request: the engine would fetch any other address, from inside the network. */
+export function audioPart(data: unknown, param: string): unknown {
+  if (!/^[A-Za-z0-9+/=\s]*$/.test(unlimitedText(data, param))) throw invalidField(param, "must be base64");
+  return { type: "input_audio", input_audio: { data } };
+}
+
+/** One part of a message. */
 function contentPart(value: unknown, param: string): unknown {
   const part = objectAt(value, param);
   const { type } = part;
-  if (type === "text") return { type, text: text(part["text"], `${param}.text`) };
-  const media = typeof type === "string" && Object.hasOwn(MEDIA_FIELDS, type) ? MEDIA_FIELDS[type] : undefined;
-  if (media === undefined) throw invalidField(`${param}.type`, "must be text, image_url or input_audio");
-  const data = text(objectAt(part[media.key], `${param}.${media.key}`)[media.field], `${param}.${media.key}.${media.field}`);
-  if (type === "image_url" && !data.startsWith("data:")) {
-    throw invalidField(`${param}.image_url.url`, "must be a data: URL; addresses are not fetched");
-  }
-  if (type === "input_audio" && !/^[A-Za-z0-9+/=\s]*$/.test(data))
-    throw invalidField(`${param}.input_audio.data`, "must be base64");
-  return { type, [media.key]: { [media.field]: data } };
+  const inside = (key: string): JsonObject => objectAt(part[key], `${param}.${key}`);
+  if (type === "text") return { type, text: unlimitedText(part["text"], `${param}.text`) };
+  if (type === "image_url") return imagePart(inside("image_url")["url"], `${param}.image_url.url`);
+  if (type === "input_audio") return audioPart(inside("input_audio")["data"], `${param}.input_audio.data`);
+  // What the assistant would not say is still what it said.
+  if (type === "refusal") return { type: "text", text: unlimitedText(part["refusal"], `${param}.refusal`) };
+  if (type === "file") throw invalidField(`${param}.type`, "is file: files are not read here; send their text");
+  throw invalidField(`${param}.type`, "must be text, image_url, input_audio or refusal");
 }
 
 function content(value: unknown, param: string): unknown {
@@ -42,7 +44,7 @@ function toolCall(value: unknown, param: string): unknown {
     type: "function",
     function: {
       name: textUpTo(NAME_LENGTH_MAX)(name, `${param}.function.name`),
-      arguments: text(given, `${param}.function.arguments`),
+      arguments: unlimitedText(given, `${param}.function.arguments`),
     },
   };
 }
@@ -52,7 +54,11 @@ function message(value: unknown, param: string): unknown {
   const from = role(given["role"], `${param}.role`);
   const calls = given["tool_calls"] ?? [];
   const out: Record<string, unknown> = { role: from };
-  const body = given["content"];
+  if (given["function_call"] !== undefined && given["function_call"] !== null)
+    throw invalidField(`${param}.function_call`, "is not supported: use `tool_calls`");
+  if (given["audio"] !== undefined && given["audio"] !== null)
+    throw invalidField(`${param}.audio`, "is not supported: spoken answers are not kept here");
+  const body = given["content"] ?? (from === "assistant" ? given["refusal"] : undefined);
   if (body !== undefined && body !== null) out["content"] = content(body, `${param}.content`);
   else if (from !== "assistant") throw invalidField(`${param}.content`, "is missing");
   if (from === "assistant") {
@@ -60,7 +66,7 @@ function message(value: unknown, param: string): unknown {
     if (list.length > 0) out["tool_calls"] = list.map((call, at) => toolCall(call, `${param}.tool_calls[${at}]`));
     else if (out["content"] === undefined) throw invalidField(`${param}.content`, "is missing");
     const reasoning = given["reasoning_content"] ?? undefined;
-    if (reasoning !== undefined) out["reasoning_content"] = text(reasoning, `${param}.reasoning_content`);
+    if (reasoning !== undefined) out["reasoning_content"] = unlimitedText(reasoning, `${param}.reasoning_content`);
   }
   for (const name of ["name", "tool_call_id"]) {
     const value = given[name] ?? undefined;

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from "../json-body.ts";
-import { TOOLS_MAX } from "../limits.ts";
+import { NAME_TEXT_MAX, TOOLS_MAX } from "../limits.ts";
 import { flag, invalidField, listUpTo, objectAt, oneOf, textUpTo, type FieldRule, type FieldRules } from "./field-rules.ts";
 import { boundedSchema } from "./json-schema-bounds.ts";
 
@@ -39,11 +39,28 @@ const tools: FieldRule = (value, param) => {
 
 const toolChoice: FieldRule = (value, param) => {
   if (!isObject(value)) return oneOf("none", "auto", "required")(value, param);
-  if (value["type"] !== "function") throw invalidField(param, "must be none, auto, required or one function");
+  if (value["type"] === "allowed_tools") return allowedTools(value["allowed_tools"], `${param}.allowed_tools`);
+  if (value["type"] !== "function") throw invalidField(param, "must be none, auto, required, one function or allowed_tools");
   const { name } = objectAt(value["function"], `${param}.function`);
   if (typeof name !== "string") throw invalidField(`${param}.function.name`, "must be a string");
   return { type: "function", function: { name } };
 };
+
+/** A choice among some of the tools. */
+interface AllowedTools {
+  readonly type: "allowed_tools";
+  readonly mode: string;
+  readonly names: readonly string[];
+}
+
+function allowedTools(value: unknown, param: string): AllowedTools {
+  const { mode, tools: allowed } = objectAt(value, param);
+  const names = listUpTo(TOOLS_MAX)(allowed, `${param}.tools`).map((tool, at) => {
+    const { name } = objectAt(objectAt(tool, `${param}.tools[${at}]`)["function"], `${param}.tools[${at}].function`);
+    return textUpTo(NAME_TEXT_MAX)(name, `${param}.tools[${at}].function.name`);
+  });
+  return { type: "allowed_tools", mode: oneOf("auto", "required")(mode, `${param}.mode`), names };
+}
 
 const responseFormat: FieldRule = (value, param) => {
   const format = objectAt(value, param);
@@ -54,6 +71,8 @@ const responseFormat: FieldRule = (value, param) => {
     return schema === undefined || schema === null ? { type } : { type, schema: boundedSchema(schema, `${param}.schema`) };
   }
   const { schema } = objectAt(format["json_schema"], `${param}.json_schema`);
+  // Without a schema any object will do.
+  if (schema === undefined || schema === null) return { type: "json_object" };
   return { type, json_schema: { schema: boundedSchema(schema, `${param}.json_schema.schema`) } };
 };
 
@@ -78,8 +97,12 @@ export function settleToolChoice(fields: JsonObject): Record<string, unknown> {
     return plain;
   }
   if (!isObject(choice)) return { ...others, tools: list, ...(choice === undefined ? {} : { tool_choice: choice }) };
-  const { name } = (choice as unknown as FunctionTool).function;
-  const chosen = list.filter((tool) => tool.function.name === name);
-  if (chosen.length === 0) throw invalidField("tool_choice", `names ${JSON.stringify(name)}, which is not in \`tools\``);
-  return { ...others, tools: chosen, tool_choice: "required" };
+  const { names, mode } = chosenOf(choice as unknown as AllowedTools | FunctionTool);
+  const missing = names.find((name) => !list.some((tool) => tool.function.name === name));
+  if (missing !== undefined) throw invalidField("tool_choice", `names ${JSON.stringify(missing)}, which is not in \`tools\``);
+  return { ...others, tools: list.filter((tool) => names.includes(tool.function.name)), tool_choice: mode };
+}
+
+function chosenOf(choice: AllowedTools | FunctionTool): { readonly names: readonly string[]; readonly mode: string } {
+  return choice.type === "allowed_tools" ? choice : { names: [choice.function.name], mode: "required" };
 }

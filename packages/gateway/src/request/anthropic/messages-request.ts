@@ -116,6 +116,7 @@ export function messagesRequest(body: JsonObject, requestId: string | null): Gen
       maxTokens: sampling.max_tokens ?? null,
       hideThinking: thinking.hide,
     }),
+    variant: thinking.hide ? "hidden" : "",
     stream,
     includeUsage: false,
     jobs: [{ index: 0, countsPrompt: true, body: { ...chat, messages: prompt } }],
