@@ -34,6 +34,8 @@ export interface Segment {
 }
 
 export interface DeploymentCard {
+  /** Replicas of a model differ by their head; one that failed there may still be told of. */
+  readonly key: string;
   readonly model: string;
   readonly state: DeploymentView["state"];
   readonly reason: string | null;
@@ -130,6 +132,7 @@ function deploymentCard(
   const { predictedTokensPerSecond: predicted, measuredTokensPerSecond: measured } = deployment;
   const weight = deployment.stages.reduce((sum, stage) => sum + stage.weightBytes, 0);
   return {
+    key: `${deployment.model} ${deployment.head} ${deployment.state === "failed" ? "failed" : "live"}`,
     model: deployment.model,
     state: deployment.state,
     reason: deployment.reason,

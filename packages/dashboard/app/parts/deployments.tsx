@@ -12,7 +12,7 @@ export function Deployments({ deployments }: { readonly deployments: readonly De
         </p>
       )}
       {deployments.map((deployment) => (
-        <article key={deployment.model} class="card">
+        <article key={deployment.key} class="card">
           <div class="row">
             <h3>{deployment.model}</h3>
             <span class={`state phase-${deployment.state}`}>
