@@ -58,6 +58,8 @@ async function chat(word: string, stream: boolean): Promise<string> {
 test("nothing of a request's content is logged or kept, whatever comes of it", async () => {
   expect(await chat(CANARY, false)).toContain('"choices"');
   expect(await chat(CANARY, true)).toContain("[DONE]");
+  // In the answer as well.
+  expect(await node.post("/v1/completions", { model: MODEL, prompt: CANARY, echo: true, max_tokens: 2 })).toContain(CANARY);
   const schema = {
     type: "json_schema",
     json_schema: { name: "s", schema: { type: "object", properties: { [CANARY]: { pattern: `(${CANARY}` } } } },

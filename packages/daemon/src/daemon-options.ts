@@ -24,6 +24,8 @@ export interface DaemonOptions {
   readonly loadOnRequest: boolean;
   /** Idleness after which what they loaded goes, in seconds; null: never. */
   readonly keepAliveSeconds: number | null;
+  /** A file that gets a line for each request, without any of its content. */
+  readonly accessLog?: string;
   onEvent(event: DaemonEvent): void;
   readonly signal: AbortSignal;
 }

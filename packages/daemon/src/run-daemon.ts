@@ -31,6 +31,7 @@ import {
   type DeploymentId,
   type NodeId,
 } from "@clusterd/wire";
+import { openAccessLog } from "./access-log.ts";
 import { advertModels } from "./advert-facts.ts";
 import { createAnswerer } from "./answer-request.ts";
 import type { DaemonOptions, RunningDaemon } from "./daemon-options.ts";
@@ -430,6 +431,7 @@ async function compose(
       setTimeout(() => void end(null), 100);
     },
   });
+  const accessLog = options.accessLog === undefined ? null : stack.use(await openAccessLog({ path: options.accessLog, warn }));
   const gateway = stack.use(
     await startGateway({
       backend,
@@ -439,7 +441,10 @@ async function compose(
       allowedOrigins: [],
       host: options.apiHost,
       port: options.apiPort,
-      log: (line) => log.add(line),
+      log(line) {
+        log.add(line);
+        accessLog?.add(line);
+      },
     }),
   );
   const predictions = createPredictionLog(paths.predictions, (message) => say(message));

@@ -57,6 +57,9 @@ export const joinCommand: Command = command({
       `what a request loaded is unloaded after being idle for so long: ${KEEP_ALIVE}, 1h30m, 0 or forever (default ${KEEP_ALIVE})`,
       durationSeconds,
     ),
+    "access-log": text("FILE", "append a line for each request to this file, nothing of its content; kept below 32 MiB", {
+      completes: "file",
+    }),
     detach: toggle("run in the background; returns when the node is ready"),
   },
   examples: [
@@ -89,6 +92,7 @@ export const joinCommand: Command = command({
       // Null says forever.
       keepAliveSeconds: flags["keep-alive"] === undefined ? durationSeconds(KEEP_ALIVE, "--keep-alive") : flags["keep-alive"],
       ...(flags.load === undefined ? {} : { load: absoluteRef(flags.load, context.cwd) }),
+      ...(flags["access-log"] === undefined ? {} : { accessLog: resolve(context.cwd, flags["access-log"]) }),
       onEvent: (event) => (context.json ? context.terminal.printJson(event) : tellPerson(context.terminal, event)),
       signal: context.signal,
     });
