@@ -22,9 +22,19 @@ export function isRepeatable({ jobs, makes = "text" }: GenerationRequest): boole
 
 /** Equal for requests that differ in nothing that could change their answer. */
 export function cacheKey({ caller, route, deployed, request }: CacheKeyParts): string {
-  const { path, stream, includeUsage, jobs } = request;
+  const { path, stream, includeUsage, jobs, variant = "" } = request;
   const bodies = jobs.map(({ body }) => body);
-  const text = JSON.stringify([caller, route, deployed.deployment, deployed.run ?? null, path, stream, includeUsage, bodies]);
+  const text = JSON.stringify([
+    caller,
+    route,
+    deployed.deployment,
+    deployed.run ?? null,
+    path,
+    stream,
+    includeUsage,
+    bodies,
+    variant,
+  ]);
   return createHash("sha256").update(text).digest("base64url");
 }
 

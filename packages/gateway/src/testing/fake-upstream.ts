@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Upstream } from "../upstream/upstream.ts";
 
@@ -24,10 +24,12 @@ export type UpstreamScript = (answer: ServerResponse, request: UpstreamRequest) 
 export async function startUpstream(script: UpstreamScript): Promise<FakeUpstream> {
   const requests: UpstreamRequest[] = [];
   let cut = 0;
-  const server = createServer(async (incoming, answer) => {
+  const server = createServer((incoming, answer) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk as Buffer);
-    const text = Buffer.concat(chunks).toString();
+    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+    incoming.once("end", () => take(incoming, Buffer.concat(chunks).toString(), answer));
+  });
+  const take = (incoming: IncomingMessage, text: string, answer: ServerResponse): void => {
     const body = (text === "" ? {} : JSON.parse(text)) as UpstreamRequest["body"];
     const request = { path: incoming.url ?? "", headers: incoming.headers, body };
     requests.push(request);
@@ -35,7 +37,7 @@ export async function startUpstream(script: UpstreamScript): Promise<FakeUpstrea
       if (!answer.writableFinished) cut += 1;
     });
     script(answer, request);
-  });
+  };
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { CHAT, errorOf, gatewayFor, get, post, readStream } from "../testing/client.ts";
 import { fakeBackend, fakeRoute } from "../testing/fake-backend.ts";
 import { farAnswer, startUpstream } from "../testing/fake-upstream.ts";
-import { errorAnswer, streamAnswer, wellBehaved } from "../testing/scripted-engine.ts";
+import { streamAnswer, wellBehaved } from "../testing/scripted-engine.ts";
 
 const FAR = { ...CHAT, model: "far-model" };
 const PATH = "/v1/chat/completions";

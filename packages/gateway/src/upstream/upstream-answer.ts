@@ -23,6 +23,7 @@ export function upstreamAnswer({ name }: Upstream, answer: Response, { stream, s
     );
     try {
       for (;;) {
+        if (events.failure !== null) throw events.failure;
         const { done, value } = await Promise.race([reader.read(), silent]);
         if (done) return null;
         timer.refresh();

@@ -4,8 +4,10 @@ import { ENGINE_EVENT_BYTES_MAX } from "../limits.ts";
 
 /** Turns an upstream's stream into events as the engine writes them. */
 export interface UpstreamEvents {
-  /** The events that are complete with this chunk. Throws `upstream_failed` at what is none, or is an error. */
+  /** The events that are complete with this chunk, up to one that is none, or is an error. */
   push(chunk: Uint8Array): readonly Buffer[];
+  /** What came after the last event given, an `upstream_failed`; null: nothing is wrong so far. */
+  readonly failure: unknown;
 }
 
 const MESSAGE_LENGTH_MAX = 500;
@@ -16,7 +18,9 @@ const MESSAGE_LENGTH_MAX = 500;
  */
 export function createUpstreamEvents(name: string): UpstreamEvents {
   const decoder = new TextDecoder();
-  let rest = "";
+  // The line that has not ended, in the parts it came in: what is long is not looked through again and again.
+  let rest: string[] = [];
+  let restLength = 0;
   let skipNewline = false;
   let data: string[] = [];
   let event: string | null = null;
@@ -44,20 +48,35 @@ export function createUpstreamEvents(name: string): UpstreamEvents {
     return null;
   };
 
+  const read = (chunk: Uint8Array, onEvent: (event: Buffer) => void): void => {
+    let text = decoder.decode(chunk, { stream: true });
+    if (skipNewline && text.startsWith("\n")) text = text.slice(1);
+    skipNewline = text === "" ? skipNewline : text.endsWith("\r");
+    const ended = text.split(/\r\n|\n|\r/);
+    const last = ended.pop() ?? "";
+    for (const line of ended) {
+      const bytes = take(rest.join("") + line);
+      [rest, restLength] = [[], 0];
+      if (bytes !== null) onEvent(bytes);
+    }
+    rest.push(last);
+    restLength += last.length;
+    if (restLength > ENGINE_EVENT_BYTES_MAX) throw tooLong(name);
+  };
+
+  let failure: unknown = null;
   return {
     push(chunk) {
       const events: Buffer[] = [];
-      let text = decoder.decode(chunk, { stream: true });
-      if (skipNewline && text.startsWith("\n")) text = text.slice(1);
-      skipNewline = text === "" ? skipNewline : text.endsWith("\r");
-      const lines = (rest + text).split(/\r\n|\n|\r/);
-      rest = lines.pop() ?? "";
-      if (rest.length > ENGINE_EVENT_BYTES_MAX) throw tooLong(name);
-      for (const line of lines) {
-        const bytes = take(line);
-        if (bytes !== null) events.push(bytes);
+      try {
+        read(chunk, (event) => events.push(event));
+      } catch (error) {
+        failure = error;
       }
       return events;
+    },
+    get failure() {
+      return failure;
     },
   };
 }
