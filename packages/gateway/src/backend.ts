@@ -104,8 +104,8 @@ export interface Backend {
   /** Every deployment known, in any phase. */
   routes(): readonly Route[];
   /**
-   * The deployment of a model named by id, alias or REF, without regard to case: of several replicas the one for a request of that
-   * conversation (see serve/conversation.ts), now.
+   * The deployment of a model named by id, alias or REF, without regard to case. `conversation` (null: of none, see
+   * serve/conversation.ts): of several replicas the one for such a request, which is to be sent there now; absent: somebody only looks.
    */
   route(model: string, conversation?: string | null): Route | null;
   /** The id of a model that a request's name means and that `want` would load; null where there is none. */

@@ -12,6 +12,7 @@ import { removeModel } from "../pulls/remove-model.ts";
 import type { Store } from "../state/store.ts";
 import { clusterState } from "../state/view.ts";
 import type { EngineReach } from "./engine-reach.ts";
+import { createExpectedWork } from "./expected-work.ts";
 import { fetchWithFailOver } from "./fail-over.ts";
 import { contentOf, readyReplica, replicaFor, routesOf } from "./routes.ts";
 import { createWarmPrefixes } from "./warm-prefixes.ts";
@@ -45,6 +46,8 @@ export interface BackendConfig {
 export function createBackend(config: BackendConfig): Backend {
   const { store, mesh, deployer, onDemand, engines, aliases, signal } = config;
   const warm = createWarmPrefixes();
+  const expected = createExpectedWork(() => performance.now());
+  const ownWork = (deployment: DeploymentId): number => engines.workAt(deployment) + expected.at(deployment);
   const created = new Map<DeploymentId, number>();
   const createdSeconds = (id: DeploymentId): number => {
     const known = created.get(id);
@@ -93,10 +96,13 @@ export function createBackend(config: BackendConfig): Backend {
       };
     },
     routes,
-    route(name, conversation = null) {
-      const model = aliases.meant(name, conversation);
-      const found = replicaFor(store.state, model, { conversation, warm: warm.of(conversation), ownWork: engines.workAt });
-      if (found !== null) warm.note(conversation, found);
+    route(name, conversation) {
+      const known = conversation ?? null;
+      const found = replicaFor(store.state, aliases.meant(name, known), { conversation: known, warm: warm.of(known), ownWork });
+      if (found !== null && conversation !== undefined) {
+        warm.note(conversation, found);
+        expected.expect(found);
+      }
       return found === null ? null : (routes().find((route) => route.deployment === found) ?? null);
     },
     known: (model) => {
@@ -115,9 +121,10 @@ export function createBackend(config: BackendConfig): Backend {
       void deployer.keep(deployment, { keepAliveSeconds }, within).catch(() => undefined);
     },
     fetchEngine(deployment, request) {
+      expected.came(deployment);
       const content = contentOf(store.state, deployment);
       const another = (tried: ReadonlySet<DeploymentId>): DeploymentId | null =>
-        content === null ? null : readyReplica(store.state, content, tried, engines.workAt);
+        content === null ? null : readyReplica(store.state, content, tried, ownWork);
       return fetchWithFailOver(deployment, request, { fetch: engines.fetch, another });
     },
     plan: (body) => deployer.plan({ ...body, model: aliases.meant(body.model, null) }, signal),

@@ -2,6 +2,7 @@ import { fc, test } from "@fast-check/vitest";
 import { asDeploymentId, type DeploymentPhase } from "@clusterd/wire";
 import { describe, expect } from "vitest";
 import { chooseReplica, LEAVE_LOAD, type Replica } from "./choose-replica.ts";
+import { createExpectedWork } from "./expected-work.ts";
 import { createWarmPrefixes } from "./warm-prefixes.ts";
 
 const replica = (deployment: string, changes: Partial<Replica> = {}): Replica => ({
@@ -111,4 +112,19 @@ test("the conversations used last are remembered", () => {
   warm.note("three", a);
   warm.note(null, b);
   expect(["one", "two", "three", null].map((each) => warm.of(each))).toEqual([b, null, a, null]);
+});
+
+test("a request is expected where it was sent until it comes there, or a while at most", () => {
+  let nowMs = 0;
+  const expected = createExpectedWork(() => nowMs);
+  const [a, b] = [asDeploymentId("a"), asDeploymentId("b")];
+  for (const each of [a, a, b]) expected.expect(each);
+  expected.came(a);
+  expect([expected.at(a), expected.at(b)]).toEqual([1, 1]);
+  expected.came(a);
+  expected.came(a);
+  nowMs = 500;
+  expected.expect(b);
+  nowMs = 1_000;
+  expect([expected.at(a), expected.at(b)]).toEqual([0, 1]);
 });

@@ -12,12 +12,12 @@ export function fakeAliases(): FakeAliases {
   const changes: AliasChange[] = [];
   return {
     changes,
-    lead: (alias, model) => void all.set(alias, { alias, model: asModelId(model), canary: null, before: [] }),
+    lead: (alias, model) => void all.set(alias.toLowerCase(), { alias, model: asModelId(model), canary: null, before: [] }),
     list: () => [...all.values()],
     async change(change) {
       changes.push(change);
-      return all.get(change.alias) ?? null;
+      return all.get(change.alias.toLowerCase()) ?? null;
     },
-    meant: (name) => all.get(name)?.model ?? name,
+    meant: (name) => all.get(name.toLowerCase())?.model ?? name,
   };
 }
