@@ -1,58 +1,17 @@
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import Anthropic, { BadRequestError, NotFoundError } from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ensureEngine, startHead, type Head } from "../../packages/engine/src/index.ts";
-import { startGateway, type RunningGateway } from "../../packages/gateway/src/index.ts";
-import { engineBackend } from "./engine-backend.ts";
+import { DEMO_CONTEXT as CONTEXT, DEMO_MODEL as MODEL, startDemoGateway, type DemoGateway } from "./demo-gateway.ts";
 
-const MODEL = "demo-16l-q8_0";
-const MODELS = fileURLToPath(new URL("../../models/", import.meta.url));
-const CONTEXT = 1024;
-const LAYERS = 16;
-
-interface Question {
-  readonly prompt: string;
-  readonly expect: string;
-  readonly match: string;
-}
-
-let head: Head;
-let gateway: RunningGateway;
+let gateway: DemoGateway;
 let client: Anthropic;
-let questions: readonly Question[];
 
 beforeAll(async () => {
-  const { llamaServer } = await ensureEngine();
-  questions = JSON.parse(await readFile(`${MODELS}questions.json`, "utf8")) as readonly Question[];
-  head = await startHead({
-    engine: { llamaServer },
-    modelPath: `${MODELS}${MODEL}.gguf`,
-    modelId: MODEL,
-    layers: { head: LAYERS, workers: [] },
-    layerCount: LAYERS,
-    context: CONTEXT,
-    slots: 2,
-    kv: "f16",
-    threads: 1,
-    acceleratorId: null,
-    signal: AbortSignal.timeout(120_000),
-  });
-  gateway = await startGateway({
-    backend: engineBackend(head, { model: MODEL, context: CONTEXT, slots: 2 }),
-    apiKey: "sesame",
-    assetsDir: null,
-    allowedHosts: [],
-    allowedOrigins: [],
-    host: "127.0.0.1",
-    port: 0,
-  });
+  gateway = await startDemoGateway({ apiKey: "sesame" });
   client = new Anthropic({ baseURL: gateway.url, apiKey: "sesame", maxRetries: 0 });
 });
 
 afterAll(async () => {
   await gateway?.[Symbol.asyncDispose]();
-  await head?.[Symbol.asyncDispose]();
 });
 
 const ask = (
@@ -67,15 +26,9 @@ const ask = (
 const textOf = ({ content }: Anthropic.Message): string =>
   content.map((block) => (block.type === "text" ? block.text : "")).join("");
 
-async function slotsBusy(): Promise<number> {
-  const headers = { authorization: `Bearer ${head.apiKey}` };
-  const slots = (await (await fetch(`http://127.0.0.1:${head.port}/slots`, { headers })).json()) as { is_processing: boolean }[];
-  return slots.filter(({ is_processing: busy }) => busy).length;
-}
-
 describe("the official client", () => {
   test("gets the right answers, whole and streamed alike", async () => {
-    for (const { prompt, expect: right } of questions.filter(({ match }) => match === "exact").slice(0, 10)) {
+    for (const { prompt, expect: right } of gateway.questions.slice(0, 10)) {
       const whole = await client.messages.create(ask(prompt));
       const streamed = await client.messages.stream(ask(prompt)).finalMessage();
       expect([textOf(whole), textOf(streamed)]).toEqual([right, right]);
@@ -155,7 +108,7 @@ describe("the official client", () => {
       if (event.type === "message_start") break;
     }
     stream.abort();
-    await expect.poll(slotsBusy).toBe(0);
+    await expect.poll(gateway.busySlots).toBe(0);
     expect(textOf(await client.messages.create(ask("What is the capital of France?")))).toContain("Paris");
   });
 

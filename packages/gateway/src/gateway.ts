@@ -21,6 +21,7 @@ import type { Upstream } from "./upstream/upstream.ts";
 import { anthropicRoutes } from "./routes/anthropic-routes.ts";
 import { asset } from "./routes/assets.ts";
 import { clusterRoutes } from "./routes/cluster-routes.ts";
+import { ollamaRoutes } from "./routes/ollama-routes.ts";
 import { openAiRoutes } from "./routes/openai-routes.ts";
 import { noRoute, routeLabel } from "./routes/route-table.ts";
 import { createStateEvents } from "./routes/state-events.ts";
@@ -129,6 +130,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   });
   app.route("/v1", anthropicRoutes(service));
   app.route("/v1", openAiRoutes(service));
+  app.route("/api", ollamaRoutes(service));
   app.route("/cluster/v1", clusterRoutes(backend, bodies, events));
   app.get("*", async (c) => (await asset(options.assetsDir, c.req.path)) ?? c.notFound());
 

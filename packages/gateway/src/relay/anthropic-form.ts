@@ -3,6 +3,7 @@ import { anthropicError } from "../anthropic-error.ts";
 import { isObject, type JsonObject } from "../json-body.ts";
 import { createAnswerAssembly } from "./answer-assembly.ts";
 import { SSE_TYPE, type AnswerForm } from "./answer-form.ts";
+import { objectIn } from "./call-arguments.ts";
 import { chatDelta, stopStringOf, timingsOf } from "./chat-delta.ts";
 import { eventJson } from "./engine-events.ts";
 import { SIGNATURE, createMessageEvents, messageUsage, stopOf, type MessageEvent, type MessageWishes } from "./message-events.ts";
@@ -84,14 +85,4 @@ function isText(value: unknown): value is string {
 function toolUse(call: JsonObject): JsonObject {
   const { name, arguments: text } = isObject(call["function"]) ? call["function"] : {};
   return { type: "tool_use", id: call["id"], name, input: objectIn(text) };
-}
-
-/** The arguments of a call; none where the answer was cut off inside them. */
-export function objectIn(text: unknown): JsonObject {
-  try {
-    const value: unknown = JSON.parse(String(text));
-    return isObject(value) ? value : {};
-  } catch {
-    return {};
-  }
 }

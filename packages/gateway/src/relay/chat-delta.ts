@@ -15,6 +15,8 @@ export interface ChatDelta {
   readonly reasoning: string;
   readonly content: string;
   readonly calls: readonly CallDelta[];
+  /** Of its tokens, as the engine tells them; absent where it was not asked for them. */
+  readonly logprobs?: unknown;
   /** `stop`, `length` or `tool_calls`, with the last piece. */
   readonly finish: string | null;
   readonly timings: EngineTimings | null;
@@ -34,13 +36,14 @@ export interface EngineTimings {
 /** Reads a chunk of a stream with one choice. */
 export function chatDelta(chunk: JsonObject): ChatDelta {
   const [choice] = Array.isArray(chunk["choices"]) ? (chunk["choices"] as readonly unknown[]) : [];
-  const { finish_reason: finish, delta, text: completed } = isObject(choice) ? choice : {};
+  const { finish_reason: finish, delta, text: completed, logprobs } = isObject(choice) ? choice : {};
   const { reasoning_content: reasoning, content, tool_calls: calls } = isObject(delta) ? delta : {};
   return {
     model: typeof chunk["model"] === "string" ? chunk["model"] : null,
     reasoning: text(reasoning),
     content: text(completed) + text(content),
     calls: Array.isArray(calls) ? calls.filter(isObject).map(callDelta) : [],
+    ...(isObject(logprobs) ? { logprobs: logprobs["content"] } : {}),
     finish: typeof finish === "string" ? finish : null,
     timings: timingsOf(chunk),
     stopString: stopStringOf(chunk),

@@ -2,13 +2,13 @@ import type { Context } from "hono";
 import { ClusterdError } from "@clusterd/wire";
 import type { GatewayEnv } from "../gateway-env.ts";
 import { isObject, type JsonObject } from "../json-body.ts";
-import { checkModel } from "../key-limits.ts";
 import { ENGINE_ERROR_BYTES_MAX } from "../limits.ts";
 import { preferredWaitSeconds } from "../loading/prefer-wait.ts";
 import { askEngine, brokenExchange, readText, type Exchange } from "../relay/engine-exchange.ts";
 import { modelOf, type GenerationRequest } from "../request/generation-request.ts";
-import { modelNamed } from "../routes/model-routes.ts";
+import { askedModel } from "./asked-model.ts";
 import { checkAbility } from "./check-ability.ts";
+import { conversationOf } from "./conversation.ts";
 import { readyRoute } from "./ready-route.ts";
 import type { Service } from "./service.ts";
 
@@ -17,21 +17,22 @@ const COUNT_PATH = "/v1/chat/completions/input_tokens";
 
 /** The tokens that a chat's prompt would have, template and tools included. */
 export async function countTokens(
-  { backend, live, loading }: Service,
+  service: Service,
   c: Context<GatewayEnv>,
   body: JsonObject,
   parse: (body: JsonObject) => GenerationRequest,
 ): Promise<number> {
-  const name = modelOf(body);
-  checkModel(c.get("caller"), name, backend);
-  c.get("record").model = modelNamed(backend, name);
+  const { backend, live, loading } = service;
+  const conversation = conversationOf(body);
+  const name = askedModel(service, c, modelOf(body), conversation);
   const request = { ...parse(body), path: COUNT_PATH };
   const counting = live.begin(c.req.raw.signal);
   try {
     const { signal } = counting;
     const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
     const unheard = (): void => {};
-    const route = await readyRoute(backend, name, { signal, stream: false, onWaiting: unheard, loading, waitSeconds });
+    const wishes = { signal, stream: false, onWaiting: unheard, loading, waitSeconds, conversation };
+    const route = await readyRoute(backend, name, wishes);
     checkAbility(route, request);
     return await countedBy({ backend, route, request, caller: c.get("caller").id, onWaiting: unheard, onQueue: unheard }, signal);
   } finally {
