@@ -70,6 +70,9 @@ test("a key for some models is refused others, by any of their names, before the
     expect(await errorOf(answer), model).toMatchObject({ status: 403, code: "model_not_allowed", param: "model" });
   }
   expect(backend.engineRequests).toHaveLength(0);
+  const listed = async (key: string): Promise<number> =>
+    ((await (await get(gateway, "/v1/models", bearer(key))).json()) as { data: readonly unknown[] }).data.length;
+  expect([await listed("other"), await listed("by-id")]).toEqual([0, 1]);
   expect((await post(gateway, CHAT_PATH, { ...CHAT, model: "stable" }, bearer("by-alias"))).status).toBe(200);
   expect((await post(gateway, CHAT_PATH, CHAT, bearer("by-alias"))).status).toBe(403);
   expect((await post(gateway, CHAT_PATH, CHAT, bearer("by-id"))).status).toBe(200);

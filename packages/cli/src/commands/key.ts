@@ -11,6 +11,8 @@ const ACTIONS = ["create", "list", "revoke"] as const;
 const REQUESTS_MAX = 10_000;
 const TOKENS_MAX = 1e12;
 
+const CREATE_FLAGS = ["models", "rpm", "tokens-per-day", "private", "admin"] as const;
+
 interface CreateFlags {
   readonly models: string | undefined;
   readonly rpm: number | undefined;
@@ -47,9 +49,7 @@ export const keyCommand: Command = command({
   ],
   async run(context, { args: [action, name], flags }) {
     const isCreate = action === "create";
-    const limited = (Object.keys(flags) as (keyof CreateFlags)[]).find(
-      (flag) => flags[flag] !== undefined && flags[flag] !== false,
-    );
+    const limited = CREATE_FLAGS.find((flag) => flags[flag] !== undefined && flags[flag] !== false);
     if (!isCreate && limited !== undefined) throw usageError(`--${limited} is for "clusterd key create" only.`);
     if (isCreate) return create(context, name, flags);
     if (action === "revoke") return revoke(context, name);

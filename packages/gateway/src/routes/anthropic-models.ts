@@ -1,4 +1,5 @@
 import type { Backend } from "../backend.ts";
+import type { Caller } from "../gateway-env.ts";
 import type { JsonObject } from "../json-body.ts";
 import { listModels, oneModel } from "./model-routes.ts";
 
@@ -27,8 +28,8 @@ function modelInfo({ id, created, clusterd }: ListedModel): JsonObject {
 }
 
 /** All on one page. */
-export function anthropicModels(backend: Backend): JsonObject {
-  const { data } = listModels(backend) as { readonly data: readonly ListedModel[] };
+export function anthropicModels(backend: Backend, caller: Caller): JsonObject {
+  const { data } = listModels(backend, caller) as { readonly data: readonly ListedModel[] };
   return { data: data.map(modelInfo), has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
 }
 

@@ -19,7 +19,9 @@ export function anthropicRoutes(service: Service): Hono<GatewayEnv> {
     const body = await bodies.read(c.req.raw);
     return c.json({ input_tokens: await countTokens(service, c, body, (checked) => messagesRequest(checked, null)) });
   });
-  app.get("/models", (c, next) => (isAnthropic(c.req.raw.headers, c.req.path) ? c.json(anthropicModels(backend)) : next()));
+  app.get("/models", (c, next) =>
+    isAnthropic(c.req.raw.headers, c.req.path) ? c.json(anthropicModels(backend, c.get("caller"))) : next(),
+  );
   app.get("/models/:id{.+}", (c, next) =>
     isAnthropic(c.req.raw.headers, c.req.path) ? c.json(anthropicModel(backend, c.req.param("id"))) : next(),
   );

@@ -1,5 +1,7 @@
 import { ClusterdError, sameModel, type AliasView, type ModelId, type ModelView } from "@clusterd/wire";
 import type { Backend, Route } from "../backend.ts";
+import type { Caller } from "../gateway-env.ts";
+import { mayUse } from "../key-limits.ts";
 
 const NAMED_MAX = 20;
 const NAME_SHOWN_MAX = 200;
@@ -65,18 +67,21 @@ function unloadedJson({ id, contextMax, fileBytes }: ModelView): ModelJson {
 }
 
 /** An alias as the model that it leads to, by its own name: clients look for the name that they are set to, and offer what is listed. */
-function aliasJson(backend: Backend, { alias, model, canary }: AliasView): Record<string, unknown> | null {
+function aliasJson(backend: Backend, { alias, model, canary }: AliasView): ModelJson | null {
   const listed = backend.route(model) === null && backend.known(model) === null ? null : modelOrUnloaded(backend, model);
   return listed === null ? null : { ...listed, id: alias, clusterd: { ...listed.clusterd, alias_of: model, canary } };
 }
 
-/** `GET /v1/models`: what is deployed, what would be loaded for a request, and the aliases that lead to either. */
-export function listModels(backend: Backend): unknown {
+/** `GET /v1/models`: what is deployed, what would be loaded for a request, and the aliases that lead to either; as far as a key is for them. */
+export function listModels(backend: Backend, caller: Pick<Caller, "models">): unknown {
   const aliases = backend.aliases.list().flatMap((alias) => aliasJson(backend, alias) ?? []);
-  return {
-    object: "list",
-    data: [...modelsOf(backend).map(modelJson), ...unloadedModels(backend).map(unloadedJson), ...aliases],
-  };
+  const all: readonly ModelJson[] = [
+    ...modelsOf(backend).map(modelJson),
+    ...unloadedModels(backend).map(unloadedJson),
+    ...aliases,
+  ];
+  const isFor = ({ id, clusterd }: ModelJson): boolean => mayUse(caller, id, String(clusterd["alias_of"] ?? id));
+  return { object: "list", data: all.filter(isFor) };
 }
 
 /** `GET /v1/models/ID` */

@@ -12,7 +12,7 @@ import { listModels, oneModel } from "./model-routes.ts";
 export function openAiRoutes(service: Service): Hono<GatewayEnv> {
   const { backend } = service;
   const app = new Hono<GatewayEnv>();
-  app.get("/models", (c) => c.json(listModels(backend)));
+  app.get("/models", (c) => c.json(listModels(backend, c.get("caller"))));
   app.get("/models/:id{.+}", (c) => c.json(oneModel(backend, c.req.param("id"))));
   app.post("/chat/completions", generationRoute(service, chatRequest));
   app.post("/completions", generationRoute(service, completionRequest));
