@@ -1,0 +1,137 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { asClusterdError, ClusterdError } from "@clusterd/wire";
+import { createBlockQueue } from "./block-queue.ts";
+import { WrongBytes, type ShardFile } from "./shard-file.ts";
+import type { Block } from "./shard-layout.ts";
+
+/** Who has blocks of a model. */
+export interface BlockSource {
+  readonly name: string;
+  /** A hub is asked for what no member has, or is about to have. */
+  readonly kind: "member" | "hub";
+  /** Blocks asked for at a time. */
+  readonly connections: number;
+  has(block: Block): boolean;
+  /** What it says the block is; null: it does not say. */
+  digest(block: Block): string | null;
+  read(block: Block, signal: AbortSignal): Promise<Buffer>;
+  /** Learns anew which blocks it has, where that may have grown; called now and then while there is something to wait for. */
+  refresh?(signal: AbortSignal): Promise<void>;
+}
+
+export interface FetchBlocksOptions {
+  readonly shard: ShardFile;
+  readonly wanted: readonly Block[];
+  readonly sources: readonly BlockSource[];
+  readonly signal: AbortSignal;
+  readonly onProgress: (doneBytes: number, totalBytes: number) => void;
+  /** A source that lied or failed is asked no more; told once of each. */
+  readonly onDropped: (source: BlockSource, why: "lied" | "failed", message: string) => void;
+  /** Of what several nodes want from one hub, what this one takes first: the others then have it from here. */
+  readonly isOurs?: (block: Block) => boolean;
+  /** How long another node's share is left to it. Milliseconds. */
+  readonly patienceMs?: number;
+  readonly refreshMs?: number;
+}
+
+/** Errors in a row after which a source is given up. */
+const ERRORS_MAX = 4;
+const FIRST_PAUSE_MS = 250;
+const REFRESH_MS = 1_000;
+const PATIENCE_MS = 5_000;
+const RECORD_MS = 1_000;
+
+/**
+ * Fetches blocks from all who have them at once: the rarest first, from members before hubs. What comes is verified before it counts; who
+ * sends something else is dropped by name. Throws where nobody is left who has what is missing; what came by then is kept.
+ */
+export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
+  const { shard, wanted, signal, onProgress } = options;
+  const missing = wanted.filter((block) => !shard.has(block));
+  const totalBytes = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
+  let doneBytes = totalBytes - missing.reduce((sum, { bytes }) => sum + bytes, 0);
+  onProgress(doneBytes, totalBytes);
+  if (missing.length === 0) return;
+  const queue = createBlockQueue(missing, {
+    isOurs: options.isOurs ?? (() => true),
+    patienceMs: options.patienceMs ?? PATIENCE_MS,
+  });
+  const alive = new Set(options.sources);
+  const reasons: string[] = [];
+  const end = new AbortController();
+  const ended = AbortSignal.any([signal, end.signal]);
+
+  function drop(source: BlockSource, why: "lied" | "failed", message: string): void {
+    if (!alive.delete(source)) return;
+    reasons.push(message);
+    options.onDropped(source, why, message);
+  }
+
+  async function worker(source: BlockSource): Promise<void> {
+    let errors = 0;
+    while (alive.has(source) && !ended.aborted && queue.left > 0) {
+      const block = queue.take(source, [...alive], performance.now());
+      if (block === null) {
+        await queue.changed(options.refreshMs ?? REFRESH_MS, ended);
+        continue;
+      }
+      try {
+        const bytes = await source.read(block, ended);
+        await shard.put(block, bytes);
+        queue.done(block);
+        errors = 0;
+        onProgress((doneBytes += block.bytes), totalBytes);
+      } catch (error) {
+        queue.giveBack(block);
+        if (ended.aborted) return;
+        if (error instanceof WrongBytes) return drop(source, "lied", `${source.name} sent wrong bytes (${error.message}).`);
+        const { code, message } = asClusterdError(error);
+        if (code === "does_not_fit" || code === "model_broken") throw error;
+        errors += 1;
+        if (errors >= ERRORS_MAX) return drop(source, "failed", `${source.name} failed: ${message}`);
+        await pause(FIRST_PAUSE_MS * 2 ** (errors - 1), undefined, { signal: ended }).catch(() => undefined);
+      }
+    }
+  }
+
+  const refresher = setInterval(() => {
+    for (const source of alive)
+      void source.refresh?.(ended).then(
+        () => queue.wake(),
+        () => undefined,
+      );
+  }, options.refreshMs ?? REFRESH_MS);
+  const recorder = setInterval(() => void shard.record().catch(() => undefined), RECORD_MS);
+  try {
+    const workers = options.sources.flatMap((source) => Array.from({ length: source.connections }, () => worker(source)));
+    const failed = watchForNobody();
+    await Promise.race([Promise.all(workers), failed.promise]).finally(failed.stop);
+    signal.throwIfAborted();
+    if (queue.left > 0) throw nobody();
+  } finally {
+    end.abort();
+    clearInterval(refresher);
+    clearInterval(recorder);
+    await shard.record();
+  }
+
+  /** Settles (rejecting) once no source that is left has, or may come to have, what is missing. */
+  function watchForNobody(): { readonly promise: Promise<never>; stop(): void } {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const timer = setInterval(() => {
+      const hopeful = [...alive].some((source) => source.refresh !== undefined);
+      if (!hopeful && queue.waiting.some((block) => ![...alive].some((source) => source.has(block)))) reject(nobody());
+    }, FIRST_PAUSE_MS);
+    promise.catch(() => undefined);
+    return { promise, stop: () => clearInterval(timer) };
+  }
+
+  function nobody(): ClusterdError {
+    const bytes = queue.waiting.reduce((sum, block) => sum + block.bytes, 0);
+    const why = reasons.length === 0 ? "" : ` ${reasons.join(" ")}`;
+    return new ClusterdError("shards_unreachable", `Nobody who can be reached has ${bytes} bytes of this model.${why}`, {
+      next: "What came is kept: it goes on from there once someone has the rest.",
+      details: { missingBytes: bytes },
+    });
+  }
+}
