@@ -26,6 +26,10 @@ export interface DaemonOptions {
   readonly keepAliveSeconds: number | null;
   /** A file that gets a line for each request, without any of its content. */
   readonly accessLog?: string;
+  /** A file of upstreams in the place of the home's. */
+  readonly upstreamFile?: string;
+  /** Bytes of answers at temperature 0 to keep in memory; absent: none. */
+  readonly cacheBytes?: number;
   onEvent(event: DaemonEvent): void;
   readonly signal: AbortSignal;
 }

@@ -78,6 +78,8 @@ import { placeNames } from "./state/names.ts";
 import { createStore } from "./state/store.ts";
 import { allDeployments } from "./state/view.ts";
 import { tellEvents } from "./tell-events.ts";
+import { readUpstreams } from "./upstream/read-upstreams.ts";
+import { tellUpstreams, upstreamViews } from "./upstream/upstream-views.ts";
 import { VERSION } from "./version.ts";
 
 const REFRESH_MS = 10_000;
@@ -153,6 +155,10 @@ async function compose(
   const { device } = ownDevice;
   const credentials = saved === null ? null : deserializeCredentials(saved);
   const incarnation = await nextIncarnation(paths);
+  const upstreams = await readUpstreams(
+    { path: options.upstreamFile ?? paths.upstreams, named: options.upstreamFile !== undefined },
+    process.env,
+  );
   const apiKey = isLoopback(options.apiHost) ? null : await loadApiKey(paths);
   const listen = options.listen.length > 0 ? options.listen : ["0.0.0.0"];
   // Where this node reaches its own tunnels.
@@ -293,7 +299,7 @@ async function compose(
     log: (message) => say(message),
   });
 
-  function startHere({ deployment: id, contentId, aliases, placement, wish }: Omit<DeployRequest, "type">): void {
+  function startHere({ deployment: id, contentId, placement, wish }: Omit<DeployRequest, "type">): void {
     const file = catalog.byContent(contentId);
     if (file === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
     if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX)
@@ -302,7 +308,7 @@ async function compose(
     const draft = wanted === null ? null : (catalog.byContent(wanted.contentId)?.profile ?? null);
     if (wanted !== null && draft === null)
       throw new ClusterdError("not_found", `This node does not have the draft model ${wanted.model} and cannot be the head.`);
-    const deployment = newDeployment(id, file.profile.id, contentId, aliases, placement, draft, wish);
+    const deployment = newDeployment(id, file.profile.id, contentId, placement, draft, wish);
     store.dispatch({ type: "deployment-wanted", deployment });
   }
   function stopHere(id: DeploymentId): boolean {
@@ -407,6 +413,7 @@ async function compose(
 
   const engines = createEngineReach({ store, loop, mesh: running, dataPlane, queues });
   const backend = createBackend({
+    upstreams: upstreamViews(upstreams),
     store,
     catalog,
     pulls,
@@ -445,6 +452,8 @@ async function compose(
         log.add(line);
         accessLog?.add(line);
       },
+      upstreams,
+      ...(options.cacheBytes === undefined ? {} : { cacheBytesMax: options.cacheBytes }),
     }),
   );
   const predictions = createPredictionLog(paths.predictions, (message) => say(message));
@@ -469,6 +478,7 @@ async function compose(
     startedAt: new Date().toISOString(),
   });
   stack.defer(() => unlink(paths.daemon).catch(() => undefined));
+  for (const line of tellUpstreams(upstreams)) say(line, "warn");
   if (apiKey !== null) say(`the API listens beyond this machine; requests need the key in ${paths.apiKey}`, "warn");
 
   function tellStanding(): void {

@@ -3,6 +3,7 @@ export type { ModelPulls } from "./backend.ts";
 export type { Aliases, AliasChange, AliasSetting } from "./aliases.ts";
 export type { Backend, EngineRequest, LoadBody, LoadResult, Route } from "./backend.ts";
 export type { Keys, KeyWish, OverLimit } from "./keys.ts";
+export type { Upstream } from "./upstream/upstream.ts";
 export { createGateway } from "./gateway.ts";
 export type { Gateway, GatewayOptions } from "./gateway.ts";
 export { startGateway } from "./server.ts";

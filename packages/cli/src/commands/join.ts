@@ -51,6 +51,10 @@ export const joinCommand: Command = command({
     memory: value("SIZE", "give models at most this much memory, e.g. 8GB", sizeText),
     bandwidth: value("SIZE", "this machine's memory bandwidth per second, e.g. 120GB", sizeText),
     load: text("REF", "deploy this model at the start"),
+    upstream: text("FILE", "services to ask where the cluster cannot serve (default: HOME/upstream.json, where it is)", {
+      completes: "file",
+    }),
+    cache: value("SIZE", "keep answers at temperature 0 in this much memory, to give them again, e.g. 64MB", sizeText),
     "no-load-on-request": toggle("requests to this node load no models"),
     "keep-alive": value(
       "DURATION",
@@ -91,6 +95,8 @@ export const joinCommand: Command = command({
       loadOnRequest: !flags["no-load-on-request"],
       // Null says forever.
       keepAliveSeconds: flags["keep-alive"] === undefined ? durationSeconds(KEEP_ALIVE, "--keep-alive") : flags["keep-alive"],
+      ...(flags.upstream === undefined ? {} : { upstreamFile: resolve(context.cwd, flags.upstream) }),
+      ...(flags.cache === undefined ? {} : { cacheBytes: parseSize(flags.cache) }),
       ...(flags.load === undefined ? {} : { load: absoluteRef(flags.load, context.cwd) }),
       ...(flags["access-log"] === undefined ? {} : { accessLog: resolve(context.cwd, flags["access-log"]) }),
       onEvent: (event) => (context.json ? context.terminal.printJson(event) : tellPerson(context.terminal, event)),

@@ -26,8 +26,16 @@ export function statusLines(state: ClusterState, style: Style): string[] {
     "",
     ...deploymentsLines(state, style),
     ...withGap(pullsLines(state)),
+    ...upstreamLines(state),
     ...(state.pending.length === 0 ? [] : ["", ...pendingLines(state, style)]),
   ];
 }
 
 const withGap = (lines: readonly string[]): readonly string[] => (lines.length === 0 ? [] : ["", ...lines]);
+
+/** Where requests to this node may go that the cluster cannot serve. */
+function upstreamLines({ upstreams = [] }: ClusterState): string[] {
+  if (upstreams.length === 0) return [];
+  const lines = upstreams.map(({ name, models }) => `  ${printable(name)}  for ${models.map(printable).join(", ")}`);
+  return ["", "Upstreams of this node, where the cluster cannot serve:", ...lines];
+}

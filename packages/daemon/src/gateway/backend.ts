@@ -1,7 +1,7 @@
 import type { Backend, Keys, Route } from "@clusterd/gateway";
 import type { Catalog } from "@clusterd/catalog";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
-import { ClusterdError, type DeploymentId, type NodeId } from "@clusterd/wire";
+import { ClusterdError, type DeploymentId, type NodeId, type UpstreamView } from "@clusterd/wire";
 import type { AliasBook } from "../aliases/alias-book.ts";
 import type { LogRing } from "../log-ring.ts";
 import type { LoadOnRequest } from "../on-demand/load-on-request.ts";
@@ -32,6 +32,8 @@ export interface BackendConfig {
   readonly log: LogRing;
   /** Ends with the daemon. */
   readonly signal: AbortSignal;
+  /** Told of in this node's own state; never sent to other nodes. */
+  readonly upstreams: readonly UpstreamView[];
   setDraining(on: boolean): void;
   leave(): Promise<void>;
   readonly keys: Keys;
@@ -44,7 +46,7 @@ export interface BackendConfig {
 
 /** What the HTTP surface sees of this node. */
 export function createBackend(config: BackendConfig): Backend {
-  const { store, mesh, deployer, onDemand, engines, aliases, signal } = config;
+  const { store, mesh, deployer, onDemand, engines, aliases, upstreams, signal } = config;
   const warm = createWarmPrefixes();
   const expected = createExpectedWork(() => performance.now());
   const ownWork = (deployment: DeploymentId): number => engines.workAt(deployment) + expected.at(deployment);

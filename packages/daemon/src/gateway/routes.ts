@@ -28,6 +28,7 @@ export function routesOf(state: DaemonState, createdSeconds: (id: DeploymentId) 
     work: { active: view.queue.active, waiting: view.queue.waiting },
     speculationPaused: view.speculation.type !== "off" && !view.speculation.active,
     createdSeconds: createdSeconds(id),
+    run: String(view.epoch),
     onDemand: view.onDemand !== null && view.onDemand !== undefined,
     embeddings: models.get(contentId)?.embeddings === true,
     infill: models.get(contentId)?.infill ?? null,

@@ -14,6 +14,8 @@ export interface HomePaths {
   readonly deployments: string;
   /** What all members of the cluster know alike: API keys, aliases. */
   readonly settings: string;
+  /** Services outside the cluster that may be asked where it cannot serve; written by a person. */
+  readonly upstreams: string;
   /** The latest predictions beside what came of them. */
   readonly predictions: string;
   readonly models: string;
@@ -38,6 +40,7 @@ export function homePaths(home: string): HomePaths {
     apiKey: join(home, "api.key"),
     deployments: join(home, "deployments.json"),
     settings: join(home, "settings.json"),
+    upstreams: join(home, "upstream.json"),
     predictions: join(home, "predictions.json"),
     models: join(home, "models"),
     cache: join(home, "cache"),
