@@ -131,6 +131,20 @@ test("tokens of a day add up over nodes, over restarts, and begin anew with the 
   expect(again.keys.list().find((key) => key.id === id)).toMatchObject({ tokensToday: 0, lastUsedDay: "2026-03-05" });
 });
 
+test("a node that lost its settings is told its own counts by the members", async () => {
+  const [a, b] = [await start("a"), await start("b")];
+  const { id } = (await a.keys.create({ ...FREE, tokensPerDay: 100 })).view;
+  a.keys.take(id);
+  a.keys.spend(id, 99);
+  await a.keys[Symbol.asyncDispose]();
+  meet(a, b);
+  await rm(a.path);
+  const again = await start("a");
+  meet(again, b);
+  again.keys.spend(id, 1);
+  expect(again.keys.take(id)).toMatchObject({ limit: "tokens" });
+});
+
 test("what a member has stored under a key's name admits nobody unless it is a key", async () => {
   const { settings, keys } = await start("a");
   const { key } = await keys.create(FREE);

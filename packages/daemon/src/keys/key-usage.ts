@@ -44,9 +44,21 @@ export function createKeyUsage(
   log: (message: string) => void,
 ): KeyUsage {
   const ownKey = USAGE_PREFIX + self;
-  const kept = settings.get(ownKey);
-  const own = new Map(Object.entries(isTold(kept) ? kept : {}));
+  const own = new Map<string, Told[string]>();
   let timer: NodeJS.Timeout | null = null;
+
+  /** What was told before: kept here, or by the members where this node has lost its settings. */
+  function recall(): void {
+    const kept = settings.get(ownKey);
+    for (const [id, [day, tokens]] of Object.entries(isTold(kept) ? kept : {})) {
+      const known = own.get(id);
+      if (known === undefined || day > known[0] || (day === known[0] && tokens > known[1])) own.set(id, [day, tokens]);
+    }
+  }
+  recall();
+  const unsubscribe = settings.subscribe((keys, by) => {
+    if (by === "member" && keys.includes(ownKey)) recall();
+  });
 
   /** Every node's, this one's as it is now. */
   function* all(id: string): Generator<readonly [string, number]> {
@@ -82,6 +94,7 @@ export function createKeyUsage(
     tokensOn: (day, id) => all(id).reduce((sum, use) => (use[0] === day ? sum + use[1] : sum), 0),
     lastDay: (id) => all(id).reduce<string | null>((last, [day]) => (last === null || day > last ? day : last), null),
     async [Symbol.asyncDispose]() {
+      unsubscribe();
       if (timer === null) return;
       clearTimeout(timer);
       await tell();
