@@ -81,7 +81,7 @@ export function createBackend(config: BackendConfig): Backend {
     state() {
       const state = clusterState(store.state);
       const deployments = state.deployments.map((view) => ({ ...view, aliases: aliases.namesOf(view.model) }));
-      return { ...state, deployments };
+      return { ...state, deployments, ...(upstreams.length === 0 ? {} : { upstreams }) };
     },
     onChange(listener) {
       let timer: NodeJS.Timeout | null = null;

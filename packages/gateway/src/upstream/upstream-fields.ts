@@ -30,8 +30,8 @@ const FIELDS: Readonly<Record<string, ReadonlySet<string>>> = {
     ...["parallel_tool_calls", "reasoning", "text"],
   ]),
 };
-/** The engine's model, which the upstream's takes the place of. */
-const REPLACED = new Set(["model"]);
+/** The engine's model, which the upstream's takes the place of, and what only the engine is asked. */
+const REPLACED = new Set(["model", "return_progress"]);
 
 /** A checked request as an upstream is sent it, and the fields it is sent without. */
 export interface UpstreamBody {
