@@ -61,3 +61,10 @@ test("an event without end is given up at its limit", () => {
   expect(garbled).toBe(1);
   expect(splitter.pendingBytes).toBeLessThanOrEqual(ENGINE_EVENT_BYTES_MAX);
 });
+
+test("how much of a prompt is worked off is told from what is answered", () => {
+  const progress = '"prompt_progress":{"total":960,"cache":0,"processed":512,"time_ms":1234.5}';
+  expect(kinds(`data: {"choices":[{"delta":{"role":"assistant","content":null}}],${progress}}\n\n`)).toEqual(["progress"]);
+  const quoted = JSON.stringify({ choices: [{ delta: { content: `{"a":1,${progress}}` } }] });
+  expect(kinds(`data: ${quoted}\n\n`)).toEqual(["chunk"]);
+});

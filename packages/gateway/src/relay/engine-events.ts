@@ -2,8 +2,11 @@ import { ENGINE_EVENT_BYTES_MAX } from "../limits.ts";
 
 /** One server-sent event of the engine, its blank line included. */
 export interface EngineEvent {
-  /** `last`: a chunk after which nothing comes; `done`: a mark that nothing comes, itself no chunk. */
-  readonly kind: "chunk" | "last" | "done" | "error" | "comment" | "empty" | "garbled";
+  /**
+   * `progress`: a chunk that tells only how much of the prompt is worked off; `last`: a chunk after which nothing comes; `done`: a mark
+   * that nothing comes, itself no chunk.
+   */
+  readonly kind: "chunk" | "progress" | "last" | "done" | "error" | "comment" | "empty" | "garbled";
   /** What the event calls itself (`event: message_start`); null where it has no name. */
   readonly name: string | null;
   readonly bytes: Buffer;
@@ -15,6 +18,8 @@ const ERROR = Buffer.from('data: {"error"');
 const DONE = Buffer.from("data: [DONE]");
 /** The engine begins text completions with this; clients take it for a chunk and fail on it. */
 const EMPTY = Buffer.from("data: null");
+const PROGRESS = Buffer.from(',"prompt_progress":{');
+const PROGRESS_BYTES_MAX = 160;
 const NAME = Buffer.from("event: ");
 const NAME_BYTES_MAX = 64;
 /** Named events that end a stream by themselves: of the messages API, and of the responses API. */
@@ -39,10 +44,15 @@ function toEvent(bytes: Buffer): EngineEvent {
 /** What an event is, told by its first and last bytes: chunks are passed on without being parsed. */
 function kindOf(bytes: Buffer): EngineEvent["kind"] {
   if (startsWith(bytes, ERROR)) return "error";
-  if (startsWith(bytes, DATA)) return bytes[bytes.length - END.length - 1] === BRACE ? "chunk" : "garbled";
+  if (startsWith(bytes, DATA)) return bytes[bytes.length - END.length - 1] === BRACE ? chunkKind(bytes) : "garbled";
   if (startsWith(bytes, DONE)) return "done";
   if (startsWith(bytes, EMPTY)) return "empty";
   return bytes.length === END.length || bytes[0] === COLON ? "comment" : "garbled";
+}
+
+/** The engine puts its progress last; quotes within a text would be escaped. */
+function chunkKind(bytes: Buffer): "chunk" | "progress" {
+  return bytes.subarray(-PROGRESS_BYTES_MAX).includes(PROGRESS) ? "progress" : "chunk";
 }
 
 export interface EventSplitter {

@@ -10,6 +10,12 @@ import { causeOf } from "./failure-cause.ts";
 /** The engine's field for how many tokens it may guess at once: 0 is no speculation. */
 const SPECULATION_LIMIT = "speculative.n_max";
 
+/**
+ * Paths whose streams are asked to tell how much of the prompt is worked off. The engine looks whether its client is still there when
+ * it has something to say; while other streams run it would not before the first token, however long the prompt.
+ */
+const TELLS_PROGRESS: ReadonlySet<string> = new Set(["/v1/chat/completions", "/v1/completions"]);
+
 /** Where one request's choices come from, and what they are for. */
 export interface Exchange {
   readonly backend: Backend;
@@ -36,12 +42,17 @@ export async function askEngine(exchange: Exchange, body: JsonObject, { signal, 
     exchange.onQueue?.(position);
     exchange.onWaiting(position > 0 ? `queued, position ${position}` : null);
   };
+  const asked = {
+    ...body,
+    ...(route.speculationPaused === true ? { [SPECULATION_LIMIT]: 0 } : {}),
+    ...(body["stream"] === true && TELLS_PROGRESS.has(request.path) ? { return_progress: true } : {}),
+  };
   let answer: Response;
   try {
     answer = await backend.fetchEngine(route.deployment, {
       method: "POST",
       path: request.path,
-      body: JSON.stringify(route.speculationPaused === true ? { ...body, [SPECULATION_LIMIT]: 0 } : body),
+      body: JSON.stringify(asked),
       signal,
       caller,
       more,

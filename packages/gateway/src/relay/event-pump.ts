@@ -54,7 +54,7 @@ export async function pumpEvents(
         }
         if (event.kind === "garbled")
           throw new ClusterdError("engine_crashed", `The engine of ${exchange.route.model} sent something unreadable.`);
-        if (event.kind === "empty") continue;
+        if (event.kind === "empty" || event.kind === "progress") continue;
         if (event.kind !== "comment") tokenCame();
         onEvent(event);
         if (event.kind === "last") return;
