@@ -27,10 +27,18 @@ test("schemas get the name that OpenAI wants", () => {
 });
 
 test("the engine's own fields stay here and are told of, unless the upstream takes them", () => {
-  const checked = { model: "here", messages: [], stream: true, min_p: 0.1, chat_template_kwargs: {}, "speculative.n_max": 0 };
+  const checked = {
+    model: "here",
+    messages: [],
+    stream: true,
+    min_p: 0.1,
+    chat_template_kwargs: {},
+    "speculative.n_max": 0,
+    return_progress: true,
+  };
   expect(upstreamBody(CHAT, checked, FAR, "big-1")).toEqual({
     body: { model: "big-1", messages: [], stream: true, stream_options: { include_usage: true } },
-    leftOut: ["min_p", "chat_template_kwargs", "speculative.n_max"],
+    leftOut: ["min_p", "chat_template_kwargs"],
   });
   expect(upstreamBody(CHAT, checked, { ...FAR, fields: ["min_p"] }, "big-1").body).toMatchObject({ min_p: 0.1 });
 });

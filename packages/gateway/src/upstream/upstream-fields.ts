@@ -43,7 +43,7 @@ export interface UpstreamBody {
 export function upstreamBody(path: string, checked: JsonObject, upstream: Upstream, theirModel: string): UpstreamBody {
   const known = FIELDS[path];
   const taken = (name: string): boolean => known?.has(name) === true || upstream.fields.includes(name);
-  const entries = Object.entries(checked).filter(([name]) => !REPLACED.has(name));
+  const entries = Object.entries(checked).filter(([name]) => !OWN.has(name));
   const sent = entries.filter(([name]) => taken(name)).map(([name, value]) => inTheirWords(name, value, upstream));
   const counted = checked["stream"] === true && path !== "/v1/responses" ? { stream_options: { include_usage: true } } : {};
   return {
