@@ -103,6 +103,7 @@ test("who joins later knows every key, and who lost its settings is given them a
     });
   const first = await start();
   await expect.poll(() => ask(first, "/v1/models", late.key)).toBe(200);
+  await expect.poll(() => readFile(join(first.home, "settings.json"), "utf8")).toContain("late");
   await first.end("SIGKILL");
   await truncate(join(first.home, "settings.json"), 40);
   const again = await start(first.home);

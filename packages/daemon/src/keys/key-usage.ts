@@ -4,6 +4,8 @@ import type { SharedSettings } from "../settings/shared-settings.ts";
 const USAGE_PREFIX = "usage/";
 /** What has been counted is told to the members, and kept, so long after it has changed. */
 const TELL_MS = 15_000;
+/** Keys that a node counts for, revoked ones among them: more than there can be at a time. */
+const COUNTED_MAX = 512;
 /** Keys whose use one node tells of: the latest. One setting holds them all. */
 const TOLD_MAX = 80;
 
@@ -89,6 +91,8 @@ export function createKeyUsage(
       // Last in the map is what was used last.
       own.delete(id);
       own.set(id, [day, (known?.[0] === day ? known[1] : 0) + tokens]);
+      const [oldest] = own.keys();
+      if (own.size > COUNTED_MAX && oldest !== undefined) own.delete(oldest);
       timer ??= setTimeout(() => void tell(), TELL_MS);
     },
     tokensOn: (day, id) => all(id).reduce((sum, use) => (use[0] === day ? sum + use[1] : sum), 0),
