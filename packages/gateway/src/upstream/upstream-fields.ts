@@ -30,8 +30,8 @@ const FIELDS: Readonly<Record<string, ReadonlySet<string>>> = {
     ...["parallel_tool_calls", "reasoning", "text"],
   ]),
 };
-/** The engine's model, which the upstream's takes the place of, and what only the engine is asked. */
-const REPLACED = new Set(["model", "return_progress"]);
+/** What the relay itself asks of the engine: no wish of the client. */
+const OWN = new Set(["model", "return_progress", "timings_per_token", "speculative.n_max", "cache_prompt"]);
 
 /** A checked request as an upstream is sent it, and the fields it is sent without. */
 export interface UpstreamBody {
