@@ -31,6 +31,8 @@ export interface GenerationRequest {
   readonly stream: boolean;
   /** How long what requests have loaded stays idle after this one, in seconds; null: always; absent: as it is. */
   readonly keepAliveSeconds?: number | null;
+  /** How long it waits for a model that loads, by the custom of its API's clients, in seconds; absent: a moment, or as a stream does. */
+  readonly waitSeconds?: number;
   readonly includeUsage: boolean;
   readonly jobs: readonly ChoiceJob[];
   /** The request as one deployment's engine takes it, where that depends on its model; throws where that cannot do it. */

@@ -3,6 +3,7 @@ import { ClusterdError } from "@clusterd/wire";
 import { ollamaError } from "../error-shape.ts";
 import type { GatewayEnv } from "../gateway-env.ts";
 import type { JsonObject } from "../json-body.ts";
+import { READY_MS_MAX } from "../limits.ts";
 import { NDJSON_TYPE } from "../relay/ollama-form.ts";
 import { pieceOf } from "../relay/ollama-pieces.ts";
 import { flag } from "../request/field-rules.ts";
@@ -94,8 +95,9 @@ function generated(
   parse: (body: JsonObject) => GenerationRequest,
 ): Promise<Response> {
   const sent = namedModel(body);
-  // The name comes back as it was sent, whatever it means.
-  return serveGeneration(service, c, { ...body, model: plainName(service.backend, sent) }, () => parse({ ...body, model: sent }));
+  // The name comes back as it was sent, whatever it means. Its clients know no coming back: they wait while a model loads, as they do there.
+  const wish = (): GenerationRequest => ({ ...parse({ ...body, model: sent }), waitSeconds: READY_MS_MAX / 1000 });
+  return serveGeneration(service, c, { ...body, model: plainName(service.backend, sent) }, wish);
 }
 
 /** A request without a prompt asks for its model alone. */

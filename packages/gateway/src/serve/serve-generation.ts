@@ -58,7 +58,7 @@ export async function serveGeneration(
     patience,
     async ready(options) {
       const { keepAliveSeconds } = request;
-      const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
+      const waitSeconds = preferredWaitSeconds(c.req.header("prefer")) ?? request.waitSeconds ?? null;
       const wishes = { ...options, loading: service.loading, waitSeconds, keepAliveSeconds, conversation };
       const route = await readyRoute(backend, name, wishes);
       checkAbility(route, request);
