@@ -11,6 +11,8 @@ export interface DeployWish {
   readonly pins: readonly { readonly node: NodeId; readonly firstLayer: number; readonly lastLayer: number }[];
   readonly without: readonly NodeId[];
   readonly replan: ReplanPolicy;
+  /** Tokens per slot; null or absent: chosen with the placement. */
+  readonly context?: number | null;
   /** Null or absent: a person asked. Else a request did, and what it loaded goes after so many seconds of idleness (null: never). */
   readonly onDemand?: { readonly keepAliveSeconds: number | null } | null;
 }
@@ -20,7 +22,6 @@ export interface DeployRequest {
   readonly type: "deploy";
   readonly deployment: DeploymentId;
   readonly contentId: ContentId;
-  readonly aliases: readonly string[];
   readonly placement: Placement;
   readonly wish: DeployWish;
 }
@@ -116,6 +117,25 @@ export interface LinkTicketRequest {
   readonly type: "link-ticket";
 }
 
+/** Ask a node to have the layers on its own disk that it is to run: fetched from the head and from others who have them. */
+export interface FetchLayersRequest {
+  readonly type: "fetch-layers";
+  readonly model: string;
+  readonly contentId: ContentId;
+  readonly firstLayer: number;
+  readonly lastLayer: number;
+  /** The head: what it has of the model is what others' blocks are held against. */
+  readonly root: NodeId;
+  /** Further members that may have some of it. */
+  readonly holders: readonly NodeId[];
+}
+
+/** Ask for a way to what a node has of a model. */
+export interface WeightsTicketRequest {
+  readonly type: "weights-ticket";
+  readonly contentId: ContentId;
+}
+
 /** Tell a node to take no new work (`on`), or to take it again. */
 export interface DrainRequest {
   readonly type: "drain";
@@ -135,6 +155,8 @@ export type ControlRequest =
   | WantRequest
   | KeepRequest
   | EvictRequest
+  | FetchLayersRequest
+  | WeightsTicketRequest
   | WorkerStartRequest
   | WorkerStopRequest
   | WorkerEndedRequest
@@ -154,6 +176,15 @@ export interface ControlAnswers {
   readonly evict: { readonly evicted: boolean };
   /** `moved`: false where it stands at the best placement already. */
   readonly replan: { readonly deployment: DeploymentId; readonly placement: Placement; readonly moved: boolean };
+  /** How far it is; asked again and again while `fetching`. Bytes of the layers asked for. */
+  readonly "fetch-layers": {
+    readonly state: "fetching" | "here" | "failed";
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+    readonly error: ControlFailure | null;
+  };
+  /** Null: it has nothing of that model. */
+  readonly "weights-ticket": { readonly ticket: Uint8Array | null };
   /** `held`: for each of the digests, whether the worker puts these weights in from its own file. */
   readonly "worker-start": { readonly ticket: Uint8Array; readonly held: readonly boolean[] };
   readonly "worker-stop": { readonly stopped: boolean };

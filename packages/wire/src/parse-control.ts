@@ -85,6 +85,7 @@ const wish: Check<DeployWish> = record({
   pins: list(record({ node: text<NodeId>(ID_LENGTH_MAX), firstLayer: layer, lastLayer: layer }), REMOTE_STAGES_MAX + 1),
   without: list(text<NodeId>(ID_LENGTH_MAX), CLUSTER_NODES_MAX),
   replan: oneOf("ask", "auto"),
+  context: nullable(count()),
   onDemand: nullable(record({ keepAliveSeconds: nullable(amount) })),
 });
 
@@ -120,7 +121,7 @@ const profile: Check<ModelProfile> = record({
 });
 
 const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<ControlRequest, { type: Type }>> } = {
-  deploy: record({ type: oneOf("deploy"), deployment, contentId, aliases: list(text(NAME_MAX), 16), placement, wish }),
+  deploy: record({ type: oneOf("deploy"), deployment, contentId, placement, wish }),
   replan: record({ type: oneOf("replan"), deployment }),
   undeploy: record({ type: oneOf("undeploy"), deployment }),
   want: record({ type: oneOf("want"), contentId, keepAliveSeconds: nullable(amount) }),
@@ -150,9 +151,25 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
   profile: record({ type: oneOf("profile"), contentId }),
   approve: record({ type: oneOf("approve"), code: id }),
   "link-ticket": record({ type: oneOf("link-ticket") }),
+  "weights-ticket": record({ type: oneOf("weights-ticket"), contentId }),
+  "fetch-layers": record({
+    type: oneOf("fetch-layers"),
+    model: text(NAME_MAX),
+    contentId,
+    firstLayer: layer,
+    lastLayer: layer,
+    root: text<NodeId>(ID_LENGTH_MAX),
+    holders: list(text<NodeId>(ID_LENGTH_MAX), CLUSTER_NODES_MAX),
+  }),
   drain: record({ type: oneOf("drain"), on: flag }),
   settings: record({ type: oneOf("settings"), whole: flag, floor: count(), entries: settingEntries }),
 };
+
+const failure: Check<ControlFailure> = record({
+  code: text<ErrorCode>(ID_LENGTH_MAX),
+  message: sentence,
+  next: nullable(sentence),
+});
 
 const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[Type]> } = {
   deploy: record({ accepted: oneOf(true) }),
@@ -168,15 +185,16 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
   profile: record({ profile }),
   approve: record({ name: text(NAME_MAX), node: id }),
   "link-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),
+  "weights-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),
+  "fetch-layers": record({
+    state: oneOf("fetching", "here", "failed"),
+    doneBytes: amount,
+    totalBytes: amount,
+    error: nullable(failure),
+  }),
   drain: record({ draining: flag }),
   settings: record({ digest: id, floor: count(), entries: settingEntries }),
 };
-
-const failure: Check<ControlFailure> = record({
-  code: text<ErrorCode>(ID_LENGTH_MAX),
-  message: sentence,
-  next: nullable(sentence),
-});
 
 /** A request from another member, checked. Throws `invalid_request` naming what is wrong. */
 export function parseControlRequest(value: unknown): ControlRequest {

@@ -1,7 +1,7 @@
 import type { Backend, Keys, Route } from "@clusterd/gateway";
 import type { Catalog } from "@clusterd/catalog";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
-import { ClusterdError, type DeploymentId, type NodeId, type UpstreamView } from "@clusterd/wire";
+import { ClusterdError, type AdvertDeployment, type DeploymentId, type NodeId, type UpstreamView } from "@clusterd/wire";
 import type { AliasBook } from "../aliases/alias-book.ts";
 import type { LogRing } from "../log-ring.ts";
 import type { LoadOnRequest } from "../on-demand/load-on-request.ts";
@@ -16,6 +16,7 @@ import { createExpectedWork } from "./expected-work.ts";
 import { fetchWithFailOver } from "./fail-over.ts";
 import { contentOf, readyReplica, replicaFor, routesOf } from "./routes.ts";
 import { createWarmPrefixes } from "./warm-prefixes.ts";
+import { createWorkEstimates } from "./work-estimates.ts";
 
 /** Changes that come faster are told together. */
 const CHANGE_MS = 50;
@@ -50,6 +51,10 @@ export function createBackend(config: BackendConfig): Backend {
   const warm = createWarmPrefixes();
   const expected = createExpectedWork(() => performance.now());
   const ownWork = (deployment: DeploymentId): number => engines.workAt(deployment) + expected.at(deployment);
+  const estimates = createWorkEstimates();
+  // Of what this node heads it knows all.
+  const workOf = ({ id, view }: AdvertDeployment): number =>
+    view.head === mesh.self ? ownWork(id) : estimates.of(id, view.queue, ownWork(id));
   const created = new Map<DeploymentId, number>();
   const createdSeconds = (id: DeploymentId): number => {
     const known = created.get(id);
@@ -100,10 +105,11 @@ export function createBackend(config: BackendConfig): Backend {
     routes,
     route(name, conversation) {
       const known = conversation ?? null;
-      const found = replicaFor(store.state, aliases.meant(name, known), { conversation: known, warm: warm.of(known), ownWork });
+      const found = replicaFor(store.state, aliases.meant(name, known), { conversation: known, warm: warm.of(known), workOf });
       if (found !== null && conversation !== undefined) {
         warm.note(conversation, found);
         expected.expect(found);
+        estimates.sent(found, ownWork(found));
       }
       return found === null ? null : (routes().find((route) => route.deployment === found) ?? null);
     },
@@ -126,7 +132,7 @@ export function createBackend(config: BackendConfig): Backend {
       expected.came(deployment);
       const content = contentOf(store.state, deployment);
       const another = (tried: ReadonlySet<DeploymentId>): DeploymentId | null =>
-        content === null ? null : readyReplica(store.state, content, tried, ownWork);
+        content === null ? null : readyReplica(store.state, content, tried, workOf);
       return fetchWithFailOver(deployment, request, { fetch: engines.fetch, another });
     },
     plan: (body) => deployer.plan({ ...body, model: aliases.meant(body.model, null) }, signal),

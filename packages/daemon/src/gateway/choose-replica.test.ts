@@ -4,6 +4,7 @@ import { describe, expect } from "vitest";
 import { chooseReplica, LEAVE_LOAD, type Replica } from "./choose-replica.ts";
 import { createExpectedWork } from "./expected-work.ts";
 import { createWarmPrefixes } from "./warm-prefixes.ts";
+import { createWorkEstimates } from "./work-estimates.ts";
 
 const replica = (deployment: string, changes: Partial<Replica> = {}): Replica => ({
   deployment: asDeploymentId(deployment),
@@ -127,4 +128,18 @@ test("a request is expected where it was sent until it comes there, or a while a
   expected.expect(b);
   nowMs = 1_000;
   expect([expected.at(a), expected.at(b)]).toEqual([0, 1]);
+});
+
+test("of what a head tells, this node's own requests of then are taken off, and those of now added", () => {
+  const [a, estimates] = [asDeploymentId("a"), createWorkEstimates()];
+  const told = (active: number, waiting = 0) => ({ active, waiting, limit: 256 });
+  const first = told(2, 1);
+  expect(estimates.of(a, first, 0)).toBe(3);
+  // One more is sent, told of, and done before the head tells that.
+  estimates.sent(a, 1);
+  expect(estimates.of(a, first, 1)).toBe(4);
+  const second = told(2, 2);
+  expect(estimates.of(a, second, 0)).toBe(3);
+  expect(estimates.of(a, second, 2)).toBe(5);
+  expect(estimates.of(a, told(0), 0)).toBe(0);
 });

@@ -68,18 +68,18 @@ export function isReady(state: DaemonState, model: ModelId): boolean {
   return replicasOf(state, model).some(({ view }) => view.state === "ready" && !isSuspect(state, view));
 }
 
-/** How much a deployment has to do by this node's own knowledge, which others may not have told of yet. */
-type OwnWork = (deployment: DeploymentId) => number;
+/** How much a deployment has to do now: waiting, or with a turn. */
+type WorkOf = (deployment: AdvertDeployment) => number;
 
-function asReplica(state: DaemonState, { id, view }: AdvertDeployment, ownWork: OwnWork): Replica {
+function asReplica(state: DaemonState, deployment: AdvertDeployment, workOf: WorkOf): Replica {
+  const { id, view } = deployment;
   return {
     deployment: id,
     phase: view.state,
     isOwn: view.head === state.self,
     isSuspect: isSuspect(state, view),
     slots: view.slots,
-    // What its head tells of has this node's own requests in it, but for the newest.
-    work: Math.max(view.queue.active + view.queue.waiting, ownWork(id)),
+    work: workOf(deployment),
     tokensPerSecond: view.measuredTokensPerSecond ?? view.predictedTokensPerSecond,
   };
 }
@@ -88,9 +88,9 @@ function asReplica(state: DaemonState, { id, view }: AdvertDeployment, ownWork: 
 export function replicaFor(
   state: DaemonState,
   name: string,
-  request: { readonly conversation: string | null; readonly warm: DeploymentId | null; readonly ownWork: OwnWork },
+  request: { readonly conversation: string | null; readonly warm: DeploymentId | null; readonly workOf: WorkOf },
 ): DeploymentId | null {
-  const replicas = replicasOf(state, name).map((each) => asReplica(state, each, request.ownWork));
+  const replicas = replicasOf(state, name).map((each) => asReplica(state, each, request.workOf));
   return chooseReplica(replicas, request.warm, request.conversation)?.deployment ?? null;
 }
 
@@ -99,11 +99,11 @@ export function readyReplica(
   state: DaemonState,
   content: ContentId,
   except: ReadonlySet<DeploymentId>,
-  ownWork: OwnWork,
+  workOf: WorkOf,
 ): DeploymentId | null {
   const replicas = allDeployments(state)
     .filter(({ id, contentId }) => contentId === content && !except.has(id))
-    .map((each) => asReplica(state, each, ownWork))
+    .map((each) => asReplica(state, each, workOf))
     .filter(({ phase, isSuspect: silent }) => phase === "ready" && !silent);
   return chooseReplica(replicas, null, null)?.deployment ?? null;
 }

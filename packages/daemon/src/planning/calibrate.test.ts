@@ -107,7 +107,7 @@ describe("decoding shows the bandwidth", () => {
         predicted: { tokensPerSecond: 1 },
         ...change,
       };
-      const rest = { aliases: [], failure: null, progress: [1], timings: [], asked: { replan: "ask" }, proposal: null };
+      const rest = { failure: null, progress: [1], timings: [], asked: { replan: "ask" }, proposal: null };
       const measured = { stepsPerSecond, promptTokensPerSecond: null };
       const own = { id: asDeploymentId("own"), phase: "ready", placement, measured, ...rest } as unknown as HeadedDeployment;
       return { ...stateWith(device("probe", 10e9), []), deployments: new Map([[own.id, own]]) };

@@ -17,6 +17,7 @@ import {
   type Placement,
   type PlanResult,
 } from "@clusterd/wire";
+import { modelNamed } from "../gateway/routes.ts";
 import { findRoom, isRoom, withEvictions } from "../on-demand/make-room.ts";
 import { createRoomMaker } from "../on-demand/room-maker.ts";
 import { allDeployments } from "../state/view.ts";
@@ -121,12 +122,12 @@ export function createDeployer(config: DeployConfig): Deployer {
 
   /** Begins a deployment on its head's node; the placement names nodes by what people see. */
   async function start(
-    { contentId, aliases, wish, plan }: Pick<DeployRequest, "contentId" | "aliases" | "wish"> & { readonly plan: Placement },
+    { contentId, wish, plan }: Pick<DeployRequest, "contentId" | "wish"> & { readonly plan: Placement },
     signal: AbortSignal,
   ): Promise<DeploymentId> {
     const placement = withNodeIds(store.state, { ...plan, alternatives: [] });
     const deployment = asDeploymentId(randomBytes(8).toString("hex"));
-    const request = { deployment, contentId, aliases, placement, wish };
+    const request = { deployment, contentId, placement, wish };
     const head = placement.head as NodeId;
     if (head === store.state.self) config.startHere(request);
     else await config.ask(head, { type: "deploy", ...request }, AbortSignal.any([signal, AbortSignal.timeout(DEPLOY_MS_MAX)]));
@@ -192,8 +193,8 @@ export function createDeployer(config: DeployConfig): Deployer {
     if (sameStages(withNodeIds(store.state, plan), headed.placement)) return { deployment: id, placement: plan, moved: false };
     config.stopHere(id);
     await gone(id, signal);
-    const { contentId, aliases, asked: wish } = headed;
-    return { deployment: await start({ contentId, aliases, wish, plan }, signal), placement: plan, moved: true };
+    const { contentId, asked: wish } = headed;
+    return { deployment: await start({ contentId, wish, plan }, signal), placement: plan, moved: true };
   }
 
   return {
@@ -230,9 +231,9 @@ export function createDeployer(config: DeployConfig): Deployer {
       const stays = (deployment: AdvertDeployment, plan: Placement): boolean =>
         !says && (placements.length === known.length || runsAs(store.state, deployment, plan));
       const { head, pins, without } = wish;
-      const asked = { head, pins, without, replan: body.replan ?? "ask" };
+      const asked = { head, pins, without, replan: body.replan ?? "ask", context: wish.context };
       const begin = (plan: Placement): Promise<DeploymentId> =>
-        start({ contentId: profile.contentId, aliases: [], wish: asked, plan }, signal);
+        start({ contentId: profile.contentId, wish: asked, plan }, signal);
       return loaded(profile.id, await become({ contentId: profile.contentId, known, placements, stays, begin }, signal));
     },
     async loadForRequest(contentId, keepAliveSeconds, signal) {
@@ -243,17 +244,13 @@ export function createDeployer(config: DeployConfig): Deployer {
       await stopFailed(contentId, signal);
       const { head, pins, without } = wish;
       const asked: DeployWish = { head, pins, without, replan: "ask", onDemand: { keepAliveSeconds } };
-      return start({ contentId, aliases: [], wish: asked, plan }, signal);
+      return start({ contentId, wish: asked, plan }, signal);
     },
     keep,
     async unload(model, signal) {
       mustBeMember();
-      const found = allDeployments(store.state).filter(
-        ({ view }) =>
-          sameModel(view.model, model) ||
-          view.aliases.some((alias) => sameModel(alias, model)) ||
-          catalog.known(model)?.profile.id === view.model,
-      );
+      const named = modelNamed(store.state, model) ?? catalog.known(model)?.profile.id ?? model;
+      const found = allDeployments(store.state).filter(({ view }) => sameModel(view.model, named));
       const [first] = found;
       if (first === undefined)
         throw new ClusterdError("model_not_found", `${model} is not deployed.`, { next: "See what is with: clusterd ps" });

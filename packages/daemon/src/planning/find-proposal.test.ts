@@ -37,7 +37,7 @@ test("a faster machine is proposed, one that drains is not; while nothing change
   const placement = withNodeIds(slow, plan as Placement);
   expect(placement.head).toBe(SELF);
   const id = asDeploymentId("d");
-  const deployment: HeadedDeployment = newDeployment(id, "m", asContentId(profile.contentId), [], placement, null, asked);
+  const deployment: HeadedDeployment = newDeployment(id, "m", asContentId(profile.contentId), placement, null, asked);
 
   const finder = createProposalFinder();
   expect(finder.find(slow, deployment, profile)).toBeNull();

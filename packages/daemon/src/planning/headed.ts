@@ -16,7 +16,6 @@ export function newDeployment(
   id: DeploymentId,
   model: string,
   contentId: ContentId,
-  aliases: readonly string[],
   placement: Placement,
   draft: ModelProfile | null,
   asked: DeployWish,
@@ -25,14 +24,13 @@ export function newDeployment(
     id,
     model: asModelId(model),
     contentId,
-    aliases,
     // Planned again after a loss, it stays here: this node has the file and the record of it.
     wish: {
       objective: placement.objective,
       head: placement.head as NodeId,
       pins: [],
       without: asked.without,
-      context: placement.context,
+      context: asked.context ?? null,
       slots: placement.slots,
       kv: placement.kv,
       speculation: placement.speculation.type,
@@ -58,8 +56,9 @@ export function newDeployment(
 }
 
 /** What a better placement of a running deployment may be: as it was asked for, with the context it has now. */
-export function askedWish({ asked, wish }: HeadedDeployment): PlanWish {
-  return { ...wish, head: asked.head, pins: asked.pins, without: asked.without };
+export function askedWish({ asked, wish, placement: { context, costs } }: HeadedDeployment): PlanWish {
+  const { contextTokensRead } = costs;
+  return { ...wish, head: asked.head, pins: asked.pins, without: asked.without, context, contextTokensRead };
 }
 
 /** Layers on nodes, planned or running. Nodes by id. */

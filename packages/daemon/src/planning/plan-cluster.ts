@@ -60,6 +60,7 @@ export function clusterRequest(
     links: linkTable([{ id: state.self, links: state.own.links }, ...advertLinks(state)], names),
     objective: wish.objective,
     ...(wish.context === null ? {} : { context: wish.context }),
+    ...(wish.contextTokensRead === undefined ? {} : { contextTokensRead: wish.contextTokensRead }),
     slots: wish.slots,
     kv: wish.kv,
     speculation: wish.speculation,

@@ -64,7 +64,10 @@ export interface PlanWish {
   readonly head: NodeId | null;
   readonly pins: readonly { readonly node: NodeId; readonly firstLayer: number; readonly lastLayer: number }[];
   readonly without: readonly NodeId[];
+  /** Null: chosen with the placement. */
   readonly context: number | null;
+  /** As in `PlanRequest`. */
+  readonly contextTokensRead?: number;
   readonly slots: number;
   readonly kv: Placement["kv"];
   readonly speculation: SpeculationWish;
@@ -101,7 +104,6 @@ export interface HeadedDeployment {
   readonly id: DeploymentId;
   readonly model: ModelId;
   readonly contentId: ContentId;
-  readonly aliases: readonly string[];
   /** What it is planned by after a loss: as deployed, on this head. */
   readonly wish: PlanWish;
   /** What a person asked for, which a better placement must keep to. */
@@ -148,6 +150,7 @@ export type StateEvent =
   | { readonly type: "deployment-wanted"; readonly deployment: HeadedDeployment }
   | { readonly type: "deployment-unwanted"; readonly id: DeploymentId }
   | { readonly type: "deployment-starting"; readonly id: DeploymentId }
+  | { readonly type: "deployment-fetching"; readonly id: DeploymentId; readonly over: boolean }
   | { readonly type: "deployment-progress"; readonly id: DeploymentId; readonly stage: number; readonly progress: number }
   | { readonly type: "deployment-ready"; readonly id: DeploymentId; readonly tokensPerSecond: number | null }
   | { readonly type: "deployment-measured"; readonly id: DeploymentId; readonly tokensPerSecond: number }

@@ -19,7 +19,8 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
   const measured = deployment.measuredTokensPerSecond;
   return {
     model: deployment.model,
-    aliases: deployment.aliases,
+    // Of the whole cluster, not of a deployment: put in where the state is asked for.
+    aliases: [],
     state: deployment.phase,
     reason: deployment.failure === null ? null : `${deployment.failure.code}: ${deployment.failure.message}`,
     epoch: deployment.epoch,
