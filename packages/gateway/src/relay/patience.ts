@@ -28,6 +28,7 @@ export function createPatience({ waitingMs, workingMs, everyMs }: PatienceOption
   let said: string | null = null;
   let saidMs = sinceMs;
   let kept = false;
+  let ended = false;
   let beat: NodeJS.Timeout | undefined;
   let timer = setTimeout(() => resolve(null), workingMs);
 
@@ -37,12 +38,14 @@ export function createPatience({ waitingMs, workingMs, everyMs }: PatienceOption
     say(said);
   };
   const end = (): void => {
+    ended = true;
     clearTimeout(timer);
     clearInterval(beat);
   };
   const patience: Patience = {
     over,
     onWaiting(next) {
+      if (ended) return;
       text = next;
       // What is known to take its time is told of sooner.
       clearTimeout(timer);
