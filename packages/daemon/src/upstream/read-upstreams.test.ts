@@ -76,7 +76,7 @@ test.each<readonly [unknown, RegExp]>([
   [changed({ baseUrl: "https://me:sk-secret@api.example.com" }), /^F: upstreams\[0\]\.baseUrl must not hold/],
   [changed({ baseUrl: "https://api.example.com/v1?key=sk-secret" }), /^F: upstreams\[0\]\.baseUrl must end/],
   [changed({ apiKeyEnv: "A" }), /^F: upstreams\[0\] has apiKey and apiKeyEnv/],
-  [changed({ apiKey: "sk-secret\n" + "x" }), /^F: upstreams\[0\]\.apiKey must be of letters/],
+  [changed({ apiKey: "sk-secret\nx" }), /^F: upstreams\[0\]\.apiKey must be of letters/],
   [changed({ apiKey: 3 }), /^F: upstreams\[0\]\.apiKey must be a text/],
   [changed({ models: {} }), /^F: upstreams\[0\]\.models must name/],
   [changed({ models: { a: 1 } }), /^F: upstreams\[0\]\.models\.a must be a text/],
