@@ -29,6 +29,8 @@ const config: ViteUserConfig = defineConfig({
           include: ["test/clients/**/*.test.ts"],
           // One cluster for all of them.
           globalSetup: ["test/clients/harness/cluster-setup.ts"],
+          // One process, so that what many of them import is read once.
+          isolate: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
           expect: { poll: { timeout: 30_000 } },

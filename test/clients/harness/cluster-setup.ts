@@ -7,8 +7,9 @@ import type { TestProject } from "vitest/node";
 import { startCluster, type Cluster } from "../../cluster/harness/cluster.ts";
 import { makeHosts } from "../../cluster/harness/hosts.ts";
 import type { TestNode } from "../../cluster/harness/node.ts";
+import { writeVariant } from "../../cluster/harness/model-copies.ts";
 import { openDoor } from "./door.ts";
-import { EMBEDDING_MODEL, EMBEDDING_WIDTH } from "./models.ts";
+import { EMBEDDING_MODEL, EMBEDDING_WIDTH, SLEEPER } from "./models.ts";
 
 const MAKE_MODEL = resolve(import.meta.dirname, "../../../scripts/make-model.ts");
 /** What listens beyond loopback. */
@@ -33,6 +34,12 @@ async function loadEmbeddingModel(head: TestNode, folder: string): Promise<void>
   if (loaded.status !== 0) throw new Error(`the embedding model was not loaded: ${loaded.stderr}`);
 }
 
+/** Makes a model known that nobody has loaded. */
+async function addSleeper(head: TestNode, folder: string): Promise<void> {
+  const planned = await head.run("plan", await writeVariant(folder, SLEEPER));
+  if (planned.status !== 0) throw new Error(`the other model is no good: ${planned.stderr}`);
+}
+
 async function doorTo(node: TestNode) {
   const { hostname, port } = new URL(String((await node.event("ready"))["api"]));
   return openDoor(node.host, hostname === "0.0.0.0" ? "127.0.0.1" : hostname, Number(port));
@@ -49,6 +56,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const stages = await cluster.spread();
   if (stages.size !== network.hosts.length) throw new Error(`the demo model lies on ${stages.size} hosts`);
   await loadEmbeddingModel(cluster.head, folder);
+  await addSleeper(cluster.head, folder);
   const asked = started.use(await doorTo(cluster.named("b")));
   const keyed = started.use(await doorTo(cluster.named(OPEN_HOST)));
   project.provide("url", asked.url);

@@ -1,3 +1,5 @@
 /** The model that makes embeddings: of no meaning, and alike from run to run. */
 export const EMBEDDING_MODEL = "tiny-embed";
 export const EMBEDDING_WIDTH = 128;
+/** A model as the demo model, by another name, which is loaded only when it is asked for. */
+export const SLEEPER = "sleeper";

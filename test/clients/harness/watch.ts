@@ -1,11 +1,14 @@
 import { expect, inject } from "vitest";
 import type { ClusterState } from "../../../packages/wire/src/index.ts";
 
-/** Requests that the asked node counts as left by their clients. */
-async function left(): Promise<number> {
+/** Requests that by the asked node's count ended so: their clients have left, or they could not be served. */
+export async function endedAs(outcome: "client_gone" | "failed"): Promise<number> {
   const text = await (await fetch(`${inject("url")}/metrics`)).text();
-  const counts = text.matchAll(/^clusterd_requests_total\{.*outcome="client_gone".*\} (\d+)$/gm);
-  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+  const counts = [...text.matchAll(/^clusterd_requests_total\{(.*)\} (\d+)$/gm)];
+  return counts.reduce(
+    (sum, [, labels, count]) => sum + (labels?.includes(`outcome="${outcome}"`) === true ? Number(count) : 0),
+    0,
+  );
 }
 
 /** Requests that have or await a turn at an engine, by the asked node's knowledge. */
@@ -16,8 +19,8 @@ async function atWork(): Promise<number> {
 
 /** Whether what `leave` begins and leaves ends as that, and nothing of it stays at work. */
 export async function expectFreed(leave: () => Promise<unknown>): Promise<void> {
-  const before = await left();
+  const before = await endedAs("client_gone");
   await leave();
-  await expect.poll(left).toBe(before + 1);
+  await expect.poll(() => endedAs("client_gone")).toBe(before + 1);
   await expect.poll(atWork).toBe(0);
 }

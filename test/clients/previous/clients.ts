@@ -5,6 +5,7 @@ export { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
 export { tool } from "@langchain/core/tools";
 export { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 export * as ai from "ai";
+export { Ollama } from "ollama";
 export { default as OpenAI } from "openai";
 export { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 export { z } from "zod";
