@@ -20,12 +20,12 @@ export const PROCESS_BYTES: number = 48 * 1024 * 1024;
 export const STAGE_OVERHEAD_MS = 1;
 
 /** The constants of the cost model for one request. `context` is per slot, `draftBytes` what a draft model takes on the head. */
-function planCosts(model: ModelProfile, use: BufferUse, draftBytes: number): PlanCosts {
+function planCosts(model: ModelProfile, use: BufferUse, draftBytes: number, tokensRead: number): PlanCosts {
   const buffers = computeBuffers(model, use);
   return {
     stageOverheadMs: STAGE_OVERHEAD_MS,
-    // Over an answer the cache is half full on average.
-    contextTokensRead: Math.floor(use.context / 2),
+    // Over an answer the cache is half full on average, unless it is known to be less.
+    contextTokensRead: Math.min(tokensRead, Math.floor(use.context / 2)),
     headBufferBytes: PROCESS_BYTES + buffers.head + draftBytes,
     workerBufferBytes: PROCESS_BYTES + buffers.worker,
     // Layers are computed one after the other, in the same buffer.
@@ -49,6 +49,8 @@ export interface EngineUse {
   readonly microBatchTokens?: number;
   /** Absent: by what was said before, which guesses most tokens at a time. */
   readonly speculation?: SpeculationType;
+  /** Tokens of context that a token reads on average, at most. Absent: half of the context. */
+  readonly contextTokensRead?: number;
 }
 
 /** The model with its sums ready: every stage's figures in constant time. */
@@ -89,7 +91,12 @@ export function costModel(
   // A text that has to be computed in one piece is one batch, however many stages there are.
   const microBatchTokens = model.embedding?.whole === true ? cellsFor(context) : (engine.microBatchTokens ?? MICRO_BATCH_TOKENS);
   const speculation = engine.speculation ?? "ngram";
-  const costs = planCosts(model, { context, slots, kv, microBatchTokens, speculation }, draftBytes);
+  const costs = planCosts(
+    model,
+    { context, slots, kv, microBatchTokens, speculation },
+    draftBytes,
+    engine.contextTokensRead ?? Infinity,
+  );
   const perElement = KV_BYTES_PER_ELEMENT[kv];
   const layerCount = model.layers.length;
   const layers = layerCosts(model, {

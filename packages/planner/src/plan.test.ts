@@ -120,7 +120,7 @@ test("where no context is asked for, the largest that fits is taken and said", (
   const result = placed(plan(open));
   expect(result.context).toBeLessThan(8192);
   expect(result.notes.join(" ")).toContain(String(result.context));
-  expect(placed(plan({ ...open, nodes: [node("a", 100, 100)] })).context).toBe(8192);
+  expect(placed(plan({ ...open, nodes: [node("a", 100, 100)] })).context).toBe(32_768);
 });
 
 test("an inventory's faults are named", () => {

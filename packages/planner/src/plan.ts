@@ -1,5 +1,6 @@
 import { ClusterdError, type PlannerNode, type PlanRequest, type PlanResult } from "@clusterd/wire";
-import { costModel } from "./cost.ts";
+import { contextNote, largestOn } from "./chosen-context.ts";
+import { costModel, type EngineUse } from "./cost.ts";
 import { describePlacement } from "./describe-placement.ts";
 import { THOROUGH } from "./effort.ts";
 import { makeField, type Field } from "./field.ts";
@@ -13,7 +14,7 @@ import { chosenSpeculation, plannedSpeculation } from "./speculation.ts";
 import { planSpread } from "./spread.ts";
 import { planThroughput } from "./throughput.ts";
 
-/** Context where none is asked for: enough for a long conversation, cheap enough to fit beside most models. */
+/** Context by which a placement is chosen where none is asked for: enough for a long conversation, cheap enough to fit beside most models. */
 export const CONTEXT_DEFAULT = 8192;
 /** For a model that makes embeddings of whole texts: its buffers hold a batch of that many tokens, with logits for each. */
 const WHOLE_TEXT_DEFAULT = 2048;
@@ -33,25 +34,18 @@ export function plan(request: PlanRequest): PlanResult {
       { next: `Ask for at most --ctx ${request.model.contextMax}.`, param: "ctx" },
     );
   }
+  const { contextTokensRead } = request;
+  const engine: EngineUse = { speculation, ...(contextTokensRead === undefined ? {} : { contextTokensRead }) };
   for (let context = wanted; ; context = Math.floor(context / 2)) {
-    const cost = costModel(request.model, context, request.slots, request.kv, request.draft, { speculation });
+    const cost = costModel(request.model, context, request.slots, request.kv, request.draft, engine);
     const search = searchFor(request, makeField(cost, usable.nodes, usable.heads, request.links, request.pins));
     if (search.best !== null) {
-      if (request.context === undefined)
-        notes.push(
-          context === wanted
-            ? `Context ${context} (the default where none is asked for).`
-            : `Context ${context}: the largest of ${wanted}, ${wanted / 2}, … that fits.`,
-        );
-      const planned = plannedSpeculation(speculation, request.draft, cost);
-      return describePlacement(
-        request,
-        cost,
-        { ...search, best: search.best },
-        usable.nodes,
-        [...notes, ...search.notes],
-        planned,
-      );
+      const found = { cost, search: { ...search, best: search.best } };
+      // Where even the smaller one had to shrink there is no room to grow.
+      const grown = request.context === undefined && context === wanted ? largestOn(request, found) : found;
+      if (request.context === undefined) notes.push(contextNote(grown.cost.context, wanted, request.model.contextMax));
+      const planned = plannedSpeculation(speculation, request.draft, grown.cost);
+      return describePlacement(request, grown.cost, grown.search, usable.nodes, [...notes, ...search.notes], planned);
     }
     if (request.context === undefined && context / 2 >= CONTEXT_MIN) continue;
     const refusal = refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));

@@ -26,7 +26,9 @@ export interface Repriced {
 export function repricePlacement(request: PlanRequest, stages: readonly DeployedStage[], head: string): Repriced | null {
   const context = request.context ?? Math.min(request.model.contextMax, CONTEXT_DEFAULT);
   const speculation = chosenSpeculation(request);
-  const cost = costModel(request.model, context, request.slots, request.kv, request.draft, { speculation });
+  const { contextTokensRead } = request;
+  const engine = { speculation, ...(contextTokensRead === undefined ? {} : { contextTokensRead }) };
+  const cost = costModel(request.model, context, request.slots, request.kv, request.draft, engine);
   const nodes = new Map(request.nodes.map((node) => [node.name, node]));
   const headNode = nodes.get(head);
   if (headNode === undefined) return null;

@@ -49,6 +49,8 @@ export interface PlanRequest {
   readonly objective: Objective;
   /** Tokens of context per slot; absent: the planner chooses the largest useful one that fits, and says so. */
   readonly context?: number;
+  /** Tokens of context that a token reads on average, for predictions. Absent: half of the context, of a chosen one of at most 8192. */
+  readonly contextTokensRead?: number;
   readonly slots: number;
   readonly kv: KvType;
   readonly head?: string;

@@ -23,6 +23,13 @@ function replicaCount(given: string, flag: string): number | "auto" {
   throw usageError(`${flag} takes a number from 1 to ${REPLICAS_MAX}, or auto; it was given "${given}".`);
 }
 
+/** The context, and where nobody asked for it, how it came about. */
+function contextLine({ context, slots, notes }: Placement): string {
+  const chosen = notes.find((note) => note.startsWith(`Context ${context}: `))?.slice(`Context ${context}: `.length);
+  const each = slots === 1 ? "" : ` for each of ${slots} slots`;
+  return `context: ${context} tokens${each}${chosen === undefined ? "" : `, ${printable(chosen)}`}`;
+}
+
 /** What is foretold, said before it is known. */
 function predictedLine({ tokensPerSecond, low, high, timeToFirstTokenMs, promptTokens }: Placement["predicted"]): string {
   const first =
@@ -66,6 +73,7 @@ export const loadCommand: Command = command({
       ...(replicas === undefined ? {} : { replicas }),
     };
     const loaded = (await client.post("/cluster/v1/load", body)) as Loaded;
+    context.terminal.say(contextLine(loaded.plan));
     for (const { plan } of loaded.replicas) context.terminal.say(predictedLine(plan.predicted));
     const ready = wait ? await awaitReady(context, client, loaded.model, loaded.replicas.length) : [];
     if (context.json) {

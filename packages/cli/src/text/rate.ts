@@ -24,3 +24,9 @@ export function layerRange(stage: { readonly firstLayer: number; readonly lastLa
 export function counted(count: number, one: string, many: string = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
+
+/** A span that was chosen in whole seconds, minutes or hours. */
+export function durationText(seconds: number): string {
+  if (seconds >= 7200) return `${Math.round(seconds / 360) / 10} h`;
+  return seconds >= 120 ? `${Math.round(seconds / 6) / 10} min` : `${Math.round(seconds)} s`;
+}

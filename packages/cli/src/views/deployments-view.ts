@@ -1,8 +1,8 @@
 import { formatBytes } from "@clusterd/daemon/format";
-import type { ClusterState, DeploymentView, NodeId } from "@clusterd/wire";
+import type { ClusterState, DeploymentView, NodeId, OnDemandView } from "@clusterd/wire";
 import { bar, percent } from "../text/bar.ts";
 import { printable } from "../text/printable.ts";
-import { layerRange, milliseconds, rate, seconds } from "../text/rate.ts";
+import { durationText, layerRange, milliseconds, rate, seconds } from "../text/rate.ts";
 import type { Style } from "../text/style.ts";
 import { table } from "../text/table.ts";
 import { nodeNames } from "./node-names.ts";
@@ -38,6 +38,7 @@ export function deploymentLines(state: ClusterState, deployment: DeploymentView,
     `  ${measured} (${predictedText(deployment)}) · head ${nameOf(deployment.head)} · ` +
       `context ${deployment.context} × ${deployment.slots} · epoch ${deployment.epoch}`,
     ...queueLines(deployment.queue),
+    ...stayLines(deployment.onDemand ?? null),
     ...firstTokenLines(deployment.prediction),
     ...speculationLines(deployment.speculation),
     ...proposalLines(deployment, nameOf, style),
@@ -49,6 +50,16 @@ export function deploymentLines(state: ClusterState, deployment: DeploymentView,
 function predictedText({ predictedTokensPerSecond, prediction: { low, high, error } }: DeploymentView): string {
   const off = error === null ? "" : `, ${error >= 0 ? "+" : "−"}${(Math.abs(error) * 100).toFixed(0)} % off`;
   return `predicted ${rate(predictedTokensPerSecond)}, ${rate(low)} to ${rate(high)}${off}`;
+}
+
+/** How long what a request loaded stays; nothing of what a person loaded, which stays. */
+function stayLines(onDemand: OnDemandView | null): string[] {
+  if (onDemand === null) return [];
+  const { keepAliveSeconds, until } = onDemand;
+  const when = (ms: number): string => new Date(ms).toLocaleTimeString("en-GB");
+  if (until !== null) return [`  loaded by a request · unloaded at ${when(until)} unless it is used`];
+  if (keepAliveSeconds === null) return ["  loaded by a request · stays until its room is needed"];
+  return [`  loaded by a request · unloaded ${durationText(keepAliveSeconds)} after its last use`];
 }
 
 /** Nothing while nobody asks. */

@@ -157,7 +157,11 @@ export type StateEvent =
   | { readonly type: "deployment-record"; readonly id: DeploymentId; readonly measured: Partial<MeasuredRecord> }
   | { readonly type: "deployment-proposal"; readonly id: DeploymentId; readonly proposal: ProposalView | null }
   | { readonly type: "deployment-used"; readonly id: DeploymentId; readonly use: UseRecord }
-  | { readonly type: "deployment-kept"; readonly id: DeploymentId; readonly onDemand: { readonly keepAliveSeconds: number | null } | null }
+  | {
+      readonly type: "deployment-kept";
+      readonly id: DeploymentId;
+      readonly onDemand: { readonly keepAliveSeconds: number | null } | null;
+    }
   | { readonly type: "deployment-timed"; readonly id: DeploymentId; readonly timings: readonly (StageTiming | null)[] }
   | { readonly type: "deployment-speculation"; readonly id: DeploymentId; readonly speculation: SpeculationRecord }
   | { readonly type: "deployment-queue"; readonly id: DeploymentId; readonly queue: QueueView }

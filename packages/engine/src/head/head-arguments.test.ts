@@ -57,7 +57,7 @@ test("the control: shares that do not count the output place a layer elsewhere",
 test("the whole command line of a head with two workers", () => {
   expect(headArguments(spec(4, [9, 11], { kv: "q8_0", threads: 3 })).join(" ")).toBe(
     "-m m.gguf --alias m --load-mode none --rpc 127.0.0.1:5000,127.0.0.1:5001 --device RPC0,RPC1 -ngl 21 -ts 9,12 -sm layer " +
-      "-ot ^(output|token_embd)\\.weight=CPU -ub 128 -fit off -fa on -c 1024 -np 2 -ctk q8_0 -ctv q8_0 -t 3 " +
+      "-ot ^(output|token_embd)\\.weight=CPU -ub 128 -fit off -fa on -c 1024 --no-context-shift -np 2 -ctk q8_0 -ctv q8_0 -t 3 " +
       "-cram 0 --no-warmup --offline --no-ui --metrics --jinja --host 127.0.0.1 --port 0",
   );
 });

@@ -18,6 +18,8 @@ export function headArguments(spec: HeadSpec): readonly string[] {
     ["-fit", "off"],
     ["-fa", "on"],
     ["-c", String(spec.context * spec.slots)],
+    // At the context's end an answer ends as well, and says so; it does not go on by forgetting how it began.
+    ["--no-context-shift"],
     ["-np", String(spec.slots)],
     ["-ctk", spec.kv],
     ["-ctv", spec.kv],

@@ -1,6 +1,6 @@
-import type { DeploymentView } from "@clusterd/wire";
+import { placeOf, type DeploymentView, type NodeView, type StageView } from "@clusterd/wire";
 
-/** What a load is taken to manage before it has shown it: a disk of a small machine, or a link that is no slower. */
+/** What a load is taken to manage before it has shown it: a disk of a small machine. Weights for others go over the link, as it was measured. */
 const ASSUMED_BYTES_PER_SECOND = 250e6;
 /** To plan, to start processes, and to let the first token out. */
 const OVERHEAD_SECONDS = 2;
@@ -22,35 +22,46 @@ export interface LoadEstimate {
 
 /** Estimates of loads, by the progress each has made since it was first asked about. */
 export interface LoadEstimates {
-  /** Of a deployment that loads. `key` is the load's own; monotonic milliseconds. */
-  of(key: string, view: Pick<DeploymentView, "stages">, nowMs: number): LoadEstimate;
+  /** Of a deployment that loads. `key` is the load's own, `nodes` the cluster's; monotonic milliseconds. */
+  of(key: string, view: Pick<DeploymentView, "head" | "stages">, nodes: Nodes, nowMs: number): LoadEstimate;
 }
+
+type Nodes = readonly Pick<NodeView, "id" | "links">[];
 
 export function createLoadEstimates(): LoadEstimates {
   const firstSeen = new Map<string, { readonly progress: number; readonly atMs: number }>();
   return {
-    of(key, { stages }, nowMs) {
-      const bytes = stages.reduce((sum, stage) => sum + stage.weightBytes, 0);
-      const progress =
-        bytes === 0 ? 0 : Math.min(1, stages.reduce((sum, stage) => sum + stage.weightBytes * stage.progress, 0) / bytes);
+    of(key, { head, stages }, nodes, nowMs) {
+      const bytes = sum(stages, (stage) => stage.weightBytes);
+      const progress = bytes === 0 ? 0 : Math.min(1, sum(stages, (stage) => stage.weightBytes * stage.progress) / bytes);
       const first = firstSeen.get(key) ?? { progress, atMs: nowMs };
       firstSeen.set(key, first);
       const [oldest] = firstSeen.keys();
       if (firstSeen.size > LOADS_MAX && oldest !== undefined) firstSeen.delete(oldest);
       const [made, ms] = [progress - first.progress, nowMs - first.atMs];
       const secondsLeft = made >= PROGRESS_MIN && ms >= OBSERVED_MS_MIN ? ((1 - progress) / made) * (ms / 1000) : null;
-      return { progress, secondsLeft, retryAfterSeconds: retryAfter(secondsLeft ?? secondsFor(bytes * (1 - progress))) };
+      // What shows no progress takes at least as long again as it did until now.
+      const guess = Math.max(ms / 1000, OVERHEAD_SECONDS + sum(stages, (stage) => stageSeconds(stage, head, nodes)));
+      return { progress, secondsLeft, retryAfterSeconds: retryAfter(secondsLeft ?? guess) };
     },
   };
 }
 
-/** When to come back for a model of so many bytes that has not begun to load. */
-export function retryAfterFor(bytes: number): number {
-  return retryAfter(secondsFor(bytes));
+/** What is left of a stage, by the disk of the head's node, or by the link from there. */
+function stageSeconds({ node, weightBytes, progress }: StageView, head: NodeView["id"], nodes: Nodes): number {
+  const host = placeOf(node).node;
+  const links = nodes.find(({ id }) => id === head)?.links ?? [];
+  const link = host === head ? 0 : (links.find(({ to }) => to === host)?.bytesPerSecond ?? 0);
+  return (weightBytes * (1 - progress)) / (link > 0 ? Math.min(link, ASSUMED_BYTES_PER_SECOND) : ASSUMED_BYTES_PER_SECOND);
 }
 
-function secondsFor(bytes: number): number {
-  return bytes / ASSUMED_BYTES_PER_SECOND + OVERHEAD_SECONDS;
+function sum(stages: readonly StageView[], of: (stage: StageView) => number): number {
+  return stages.reduce((total, stage) => total + of(stage), 0);
+}
+
+/** When to come back for a model of so many bytes that has not begun to load. */
+export function retryAfterFor(bytes: number): number {
+  return retryAfter(bytes / ASSUMED_BYTES_PER_SECOND + OVERHEAD_SECONDS);
 }
 
 /** A little late costs less than a try in vain: clients try a few times only. */

@@ -1,4 +1,4 @@
-import { sameModel, type DeploymentView } from "@clusterd/wire";
+import { sameModel } from "@clusterd/wire";
 import type { Backend, Route } from "../backend.ts";
 import { HttpRefusal } from "../http-refusal.ts";
 import { unknownModel } from "../routes/model-routes.ts";
@@ -77,8 +77,12 @@ export function createLoadingBoard(backend: Backend): LoadingBoard {
   }
 
   function loading(route: Route): Standing {
-    const view = viewOf(backend, route);
-    const estimate = view === undefined ? null : estimates.of(`${route.deployment}/${view.epoch}`, view, performance.now());
+    const { deployments, nodes } = backend.state();
+    const view = deployments.find(
+      (one) => sameModel(one.model, route.model) && one.head === route.head.id && one.state === route.phase,
+    );
+    const key = `${route.deployment}/${view?.epoch}`;
+    const estimate = view === undefined ? null : estimates.of(key, view, nodes, performance.now());
     const why = route.reason === null ? "" : ` (${route.reason})`;
     const text = `${loadingText(route.phase, estimate)}${why}`;
     return { kind: "waiting", model: route.model, text, retryAfterSeconds: estimate?.retryAfterSeconds ?? retryAfterFor(0) };
@@ -110,13 +114,6 @@ export function createLoadingBoard(backend: Backend): LoadingBoard {
       };
     },
   };
-}
-
-function viewOf(backend: Backend, route: Route): DeploymentView | undefined {
-  const { deployments } = backend.state();
-  return deployments.find(
-    ({ model, head, state }) => sameModel(model, route.model) && head === route.head.id && state === route.phase,
-  );
 }
 
 function couldNotRun({ model, reason }: Route): HttpRefusal {
