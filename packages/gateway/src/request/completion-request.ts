@@ -42,6 +42,7 @@ export function completionRequest(body: JsonObject): GenerationRequest {
   const request: GenerationRequest = {
     path: "/v1/completions",
     promptParam: "prompt",
+    variant: JSON.stringify([suffix, echo, alternatives]),
     form: textForm(includeUsage),
     stream,
     includeUsage,

@@ -127,10 +127,12 @@ export function responsesRequest(body: JsonObject): GenerationRequest {
     ...(effort === undefined ? {} : { reasoning_effort: effort }),
     ...(withLogprobs === true || (typeof top === "number" && top > 0) ? { logprobs: true, top_logprobs: top } : {}),
   });
+  const echo = echoOf(body);
   return {
     path: "/v1/chat/completions",
     promptParam: "input",
-    form: responsesForm(echoOf(body)),
+    form: responsesForm(echo),
+    variant: JSON.stringify(echo),
     stream,
     // The last event tells it, whether it is asked for or not.
     includeUsage: true,

@@ -45,12 +45,17 @@ function textOf(body: JsonObject, prompt: string, suffix: string, why: "raw" | "
   if (alternativesOf(body) !== null) throw invalidField("logprobs", `cannot be given with \`${why}\``);
   const { fields, stream, keepAliveSeconds, checkRoute } = sharedFields(body);
   const model = modelOf(body);
-  const completion = completionRequest({ prompt, stream, ...(suffix === "" ? {} : { suffix }) });
+  const completion = completionRequest({
+    prompt,
+    stream,
+    stream_options: { include_usage: true },
+    ...(suffix === "" ? {} : { suffix }),
+  });
   const form = ollamaForm({ kind: "generate", model, alternatives: 0 });
   const shaped = (request: GenerationRequest): GenerationRequest => ({
     ...request,
     form,
-    variant: model,
+    variant: JSON.stringify([model, request.variant]),
     ...(keepAliveSeconds === undefined ? {} : { keepAliveSeconds }),
     jobs: request.jobs.map((job) => ({ ...job, body: { ...fields, ...job.body } })),
   });
