@@ -3,7 +3,7 @@ import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Host } from "./hosts.ts";
 import type { TestNode } from "./node.ts";
-import { enginesOf } from "./processes.ts";
+import { enginesOf, type Process } from "./processes.ts";
 
 const PROCESS = resolve(import.meta.dirname, "crowd-process.ts");
 const OUTPUT_BYTES_MAX: number = 16 * 1024 * 1024;
@@ -43,10 +43,17 @@ export function sendCrowd(host: Host, options: CrowdOptions): Promise<CrowdResul
   });
 }
 
-/** Slots of the head's engine that are at work, by its own word. */
-export function busySlots({ host, pid }: TestNode): Promise<number> {
+/** The llama-server of a head. */
+export function headEngine({ host, pid }: TestNode): Process {
   const engine = enginesOf(pid).find(({ args }) => args.includes("llama-server"));
   if (engine === undefined) throw new Error(`${host.name} runs no llama-server`);
+  return engine;
+}
+
+/** Slots of the head's engine that are at work, by its own word. */
+export function busySlots(node: TestNode): Promise<number> {
+  const { host } = node;
+  const engine = headEngine(node);
   const port = listeningPort(engine.pid);
   const key = /(?:^|\0)LLAMA_API_KEY=([^\0]+)/.exec(readFileSync(`/proc/${engine.pid}/environ`, "utf8"))?.[1] ?? "";
   const [command, words] = host.wrap("curl", ["-s", "-H", `authorization: Bearer ${key}`, `http://127.0.0.1:${port}/slots`]);
