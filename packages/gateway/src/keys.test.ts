@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { CHAT, errorOf, gatewayFor, get, post } from "./testing/client.ts";
 import { fakeBackend } from "./testing/fake-backend.ts";
-import { wellBehaved } from "./testing/scripted-engine.ts";
+import { streamAnswer, wellBehaved } from "./testing/scripted-engine.ts";
 
 const CHAT_PATH = "/v1/chat/completions";
 const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
@@ -57,6 +57,14 @@ test("tokens are spent as the engine counts them", async () => {
     ["id-0", whole.usage.total_tokens],
     ["id-0", whole.usage.total_tokens],
   ]);
+});
+
+test("an answer that broke off is paid for as far as it came", async () => {
+  const backend = fakeBackend(() => streamAnswer({ tokens: ["a", "b", "c"], ending: "reset" }));
+  const gateway = gatewayFor(backend);
+  backend.keys.add("friend");
+  await (await post(gateway, CHAT_PATH, { ...CHAT, stream: true }, bearer("friend"))).text();
+  await expect.poll(() => backend.keys.spent).toEqual([["id-0", 3]]);
 });
 
 test("a key for some models is refused others, by any of their names, before the engine is asked", async () => {

@@ -1,9 +1,10 @@
 import { fc, test as property } from "@fast-check/vitest";
+import { ClusterdError } from "@clusterd/wire";
 import { expect, test } from "vitest";
 import { CHAT, gatewayFor, get, post } from "../testing/client.ts";
 import { fakeBackend, fakeRoute } from "../testing/fake-backend.ts";
 import { parseExposition, type Family } from "../testing/parse-exposition.ts";
-import { wellBehaved } from "../testing/scripted-engine.ts";
+import { streamAnswer, wellBehaved } from "../testing/scripted-engine.ts";
 import { createCounter, createHistogram, family } from "./exposition.ts";
 import { createMetrics } from "./metrics.ts";
 import { startRecord, tokenCame } from "./request-record.ts";
@@ -47,6 +48,27 @@ test("what a gateway tells is what Prometheus reads", async () => {
     series.map(({ labels }) => labels["model_name"] ?? labels["model"]),
   );
   expect(new Set(named.filter((name) => name !== undefined))).toEqual(new Set([MODEL]));
+});
+
+test("time in the queue is measured and logged, of those that never had a turn as well", async () => {
+  const lines: string[] = [];
+  const backend = fakeBackend(async ({ onWaiting }) => {
+    onWaiting?.(2);
+    await new Promise((done) => setTimeout(done, 20));
+    onWaiting?.(1);
+    await new Promise((done) => setTimeout(done, 20));
+    if (lines.length > 0) throw new ClusterdError("queue_full", "No turn.");
+    onWaiting?.(0);
+    return streamAnswer({ tokens: ["a"] });
+  });
+  const gateway = gatewayFor(backend, { log: (line) => lines.push(line) });
+  await (await post(gateway, "/v1/chat/completions", CHAT)).text();
+  await (await post(gateway, "/v1/chat/completions", CHAT)).text();
+  const families = parseExposition(await (await get(gateway, "/metrics")).text());
+  expect(valueOf(families, "clusterd_request_queue_time_seconds_sum", { model_name: MODEL })).toBeGreaterThan(0.03);
+  expect(valueOf(families, "clusterd_request_queue_time_seconds_count", { model_name: MODEL })).toBe(1);
+  expect(lines[0]).toMatch(/outcome=answered .*queued_ms=[1-9]\d/);
+  expect(lines[1]).toMatch(/status=429 outcome=refused .*queued_ms=[1-9]\d/);
 });
 
 test("a deployment and its successor on the same head are one series", async () => {

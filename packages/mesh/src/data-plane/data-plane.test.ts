@@ -71,6 +71,13 @@ test("the right peer passes bytes both ways, unchanged, however slowly they are 
   expect(hash.digest("hex")).toBe(createHash("sha256").update(sent).digest("hex"));
   expect(tunnel.traffic).toEqual({ sent: sent.length, received: sent.length });
   await expect.poll(() => offer.openTunnels).toBe(0);
+  // Encryption and what comes before it included, whether the sockets are closed or not.
+  for (const { traffic } of [head, worker]) {
+    expect(traffic.sent).toBeGreaterThan(sent.length);
+    expect(traffic.sent).toBeLessThan(1.05 * sent.length);
+    expect(traffic.received).toBeGreaterThan(sent.length);
+    expect(traffic.received).toBeLessThan(1.05 * sent.length);
+  }
 });
 
 test("another certificate, another ticket, a withdrawn offer: nothing passes", async () => {
