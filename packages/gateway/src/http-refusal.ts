@@ -112,9 +112,11 @@ export function errorBody(refusal: HttpRefusal, options: { readonly details?: bo
 
 /** A refusal as an answer; `text` is its body, in the API's shape. */
 export function errorResponse(refusal: HttpRefusal, text: string): Response {
+  // What is not supported will not be on the next try; OpenAI's and Anthropic's clients try again on 5xx unless told not to.
+  const final = refusal.status === 501 ? { "x-should-retry": "false" } : {};
   return new Response(text, {
     status: refusal.status === CLIENT_GONE_STATUS ? 400 : refusal.status,
-    headers: { "content-type": "application/json; charset=utf-8", ...refusal.headers },
+    headers: { "content-type": "application/json; charset=utf-8", ...final, ...refusal.headers },
   });
 }
 

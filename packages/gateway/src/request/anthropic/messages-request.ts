@@ -118,7 +118,7 @@ export function messagesRequest(body: JsonObject, requestId: string | null): Gen
     }),
     variant: thinking.hide ? "hidden" : "",
     stream,
-    includeUsage: false,
+    includeUsage: true,
     jobs: [{ index: 0, countsPrompt: true, body: { ...chat, messages: prompt } }],
   };
 }

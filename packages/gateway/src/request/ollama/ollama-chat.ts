@@ -41,7 +41,7 @@ export function chatOf(body: JsonObject, shared: SharedFields, chat: OllamaChat)
     variant: model,
     stream,
     ...(keepAliveSeconds === undefined ? {} : { keepAliveSeconds }),
-    includeUsage: false,
+    includeUsage: true,
     jobs: [{ index: 0, countsPrompt: true, body: { ...settled, messages } }],
   };
   return withContext(request, checkRoute);
@@ -49,6 +49,7 @@ export function chatOf(body: JsonObject, shared: SharedFields, chat: OllamaChat)
 
 /** The same, refused where its deployment has too little context for it. */
 export function withContext(request: GenerationRequest, checkRoute: SharedFields["checkRoute"]): GenerationRequest {
+  if (checkRoute === null) return request;
   return {
     ...request,
     forRoute(route) {

@@ -51,11 +51,8 @@ export function optionsOf(value: unknown): CheckedOptions {
 }
 
 /** Refuses a request that counts on more context than its model runs with: it would be cut short, or refused later. */
-export function checkContext(
-  wanted: number | null,
-  { model, context }: { readonly model: string; readonly context: number },
-): void {
-  if (wanted === null || wanted <= context) return;
+export function checkContext(wanted: number, { model, context }: { readonly model: string; readonly context: number }): void {
+  if (wanted <= context) return;
   throw invalidField(
     "options.num_ctx",
     `is ${wanted}, but ${model} runs with a context of ${context} tokens: ask for no more, or load it with \`--ctx ${wanted}\``,

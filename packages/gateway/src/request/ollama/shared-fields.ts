@@ -13,17 +13,18 @@ export interface SharedFields {
   readonly fields: JsonObject;
   readonly stream: boolean;
   readonly keepAliveSeconds: number | null | undefined;
-  /** Refuses a deployment that has less context than the client counts on. */
-  readonly checkRoute: (route: Route) => void;
+  /** Refuses a deployment that has less context than the client counts on; null: it counts on none. */
+  readonly checkRoute: ((route: Route) => void) | null;
 }
 
 export function sharedFields(body: JsonObject): SharedFields {
   const options = optionsOf(body["options"]);
+  const { context: wanted } = options;
   return {
     fields: options.fields,
     stream: flag(body["stream"] ?? true, "stream"),
     keepAliveSeconds: keepAliveOf(body["keep_alive"]),
-    checkRoute: (route) => checkContext(options.context, route),
+    checkRoute: wanted === null ? null : (route) => checkContext(wanted, route),
   };
 }
 
