@@ -15,7 +15,8 @@ test("a created key is taken in every form, until it is revoked", async () => {
   });
   backend.keys.add("friend");
   const basic = { authorization: `Basic ${Buffer.from("me:friend").toString("base64")}` };
-  for (const headers of [bearer("friend"), { "x-api-key": "friend" }, basic])
+  const beside = { "x-api-key": "dummy", ...bearer("friend") };
+  for (const headers of [bearer("friend"), { "x-api-key": "friend" }, basic, beside])
     expect((await post(gateway, CHAT_PATH, CHAT, headers)).status, JSON.stringify(headers)).toBe(200);
   expect(backend.engineRequests.at(-1)?.caller).toBe("key:id-0");
   await backend.keys.revoke("friend");
@@ -108,6 +109,17 @@ test("a key that may not control the cluster changes nothing of it", async () =>
   expect((await post(gateway, "/api/pull", { model: "m" }, bearer("user"))).status).toBe(403);
   for (const path of ["/cluster/v1/keys", "/cluster/v1/logs"])
     expect((await get(gateway, path, bearer("user"))).status, path).toBe(403);
+  // However it is written.
+  for (const path of [
+    "/cluster/v1/%6beys",
+    "/cluster/v1/x/../keys",
+    "/cluster/v1/keys/",
+    "//cluster/v1/keys",
+    "/cluster//v1/keys",
+  ])
+    expect((await get(gateway, path, bearer("user"))).status, path).toBeGreaterThanOrEqual(403);
+  for (const path of ["/cluster/v1/unloa%64", "/cluster/v1/plan/../unload", "/cluster/v1/unload/", "/cluster/v1/unload?x=/plan"])
+    expect((await post(gateway, path, { model: "m" }, bearer("user"))).status, path).toBeGreaterThanOrEqual(403);
   expect(backend.calls).toEqual([]);
   for (const path of ["/cluster/v1/state", "/v1/models", "/metrics"])
     expect((await get(gateway, path, bearer("user"))).status, path).toBe(200);
