@@ -1,6 +1,6 @@
 import { ClusterdError } from "@clusterd/wire";
 import { describe, expect, test } from "vitest";
-import { chatChunks, chunksAnswer } from "./testing/chat-chunks.ts";
+import { chatChunks, chunkBytes, chunksAnswer } from "./testing/chat-chunks.ts";
 import { get, gatewayFor, post } from "./testing/client.ts";
 import { fakeBackend, fakeRoute } from "./testing/fake-backend.ts";
 import { engineBody, errorAnswer, streamAnswer } from "./testing/scripted-engine.ts";
@@ -105,6 +105,22 @@ test("a stream that waits gets pings", async () => {
   const text = await response.text();
   expect(text).toMatch(/^: queued, position 3\nevent: ping\ndata: \{"type":"ping"\}\n\n/);
   expect(text).toContain("event: message_stop");
+});
+
+test("the engine's own signs of life are pings", async () => {
+  const bytes = chatChunks([{ content: "Paris" }], "stop").map(chunkBytes);
+  const events = [Buffer.from(":\n\n"), ...bytes, Buffer.from("data: [DONE]\n\n")];
+  const backend = fakeBackend(() => new Response(Buffer.concat(events)));
+  const response = await post(gatewayFor(backend), "/v1/messages", { ...BODY, stream: true });
+  expect(await response.text()).toMatch(/^event: ping\ndata: \{"type":"ping"\}\n\nevent: message_start/);
+});
+
+test.each([false, true])("its tokens are counted (stream: %s)", async (stream) => {
+  const lines: string[] = [];
+  const backend = fakeBackend(() => chunksAnswer(chatChunks([{ content: "Paris" }], "stop")));
+  const gateway = gatewayFor(backend, { log: (line) => lines.push(line) });
+  await (await post(gateway, "/v1/messages", { ...BODY, stream })).text();
+  await expect.poll(() => lines).toEqual([expect.stringMatching(/prompt_tokens=7 completion_tokens=3/)]);
 });
 
 test("tokens are counted by the engine, of the same chat", async () => {

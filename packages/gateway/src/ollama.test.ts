@@ -1,6 +1,6 @@
 import { ClusterdError, type PullEvent } from "@clusterd/wire";
 import { describe, expect, test } from "vitest";
-import { chatChunks, chunksAnswer } from "./testing/chat-chunks.ts";
+import { chatChunks, chunkBytes, chunksAnswer } from "./testing/chat-chunks.ts";
 import { BASE, get, gatewayFor, post } from "./testing/client.ts";
 import { fakeBackend, fakeRoute, type FakeBackend } from "./testing/fake-backend.ts";
 import { engineBody, streamAnswer } from "./testing/scripted-engine.ts";
@@ -23,6 +23,18 @@ test("a chat streams lines of JSON by itself, and is whole where it is to be", a
   expect(lines.map(({ done }) => done)).toEqual([false, false, true]);
   const whole = await post(gateway, "/api/chat", { ...BODY, stream: false });
   expect(await whole.json()).toMatchObject({ message: { role: "assistant", content: "Paris" }, done: true, done_reason: "stop" });
+});
+
+test("the engine's own signs of life are lines too", async () => {
+  const bytes = chatChunks([{ content: "Paris" }], "stop").map(chunkBytes);
+  const events = [Buffer.from(":\n\n"), ...bytes, Buffer.from("data: [DONE]\n\n")];
+  const backend = fakeBackend(() => new Response(Buffer.concat(events)));
+  const lines = await linesOf(await post(gatewayFor(backend), "/api/generate", { model: MODEL, prompt: "hello" }));
+  expect(lines.map(({ response, done }) => [response, done])).toEqual([
+    ["", false],
+    ["Paris", false],
+    ["", true],
+  ]);
 });
 
 test.each([`${MODEL}:latest`, `hf.co/${MODEL}`, MODEL.toUpperCase(), "stable"])(

@@ -9,6 +9,8 @@ export interface StreamWriter {
   event(event: EngineEvent): Uint8Array | null;
   /** A sign of life while there is no token, with what is waited for, e.g. `loading, 43 %`. One line. */
   waiting(text: string): Uint8Array | null;
+  /** What is sent for a comment of the engine, by which it only tells that it lives; absent: the comment itself. */
+  comment?(): Uint8Array;
   /** What the client is told in place of the rest; nothing follows it. */
   failed(refusal: HttpRefusal): Uint8Array;
   /** After the last chunk. */

@@ -26,6 +26,7 @@ export function messageForm(options: MessageFormOptions): AnswerForm {
           return isObject(json) ? encode(events.add(chatDelta(json))) : null;
         },
         waiting: (text) => Buffer.from(`: ${text}\n${eventText({ type: "ping" })}`),
+        comment: () => Buffer.from(eventText({ type: "ping" })),
         failed: (refusal) => Buffer.from(`event: error\ndata: ${anthropicError(refusal, requestId)}\n\n`),
         end: () => encode(events.end()),
       };

@@ -26,8 +26,9 @@ export function ollamaForm(options: OllamaFormOptions): AnswerForm {
           const made = isObject(json) ? lines.add(chatDelta(json)) : [];
           return made.length === 0 ? null : Buffer.from(made.map(encode).join(""));
         },
-        // There are no comments in lines of JSON: a piece without text says the same.
         waiting: (text) => Buffer.from(encode({ ...pieceOf(options.kind, {}), done: false, status: text })),
+        // There are no comments in lines of JSON: a piece without text says the same.
+        comment: () => Buffer.from(encode({ ...pieceOf(options.kind, {}), done: false })),
         failed: (refusal) => Buffer.from(`${ollamaError(refusal)}\n`),
         end() {
           const { calls, finish, timings } = lines.end();

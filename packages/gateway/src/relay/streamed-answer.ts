@@ -72,7 +72,7 @@ type Counted = (counts: TokenCounts) => void;
 async function relayOne(exchange: Exchange, opened: Response, options: StreamOptions, counted: Counted): Promise<void> {
   const reshape = exchange.request.jobs[0]?.reshape?.() ?? null;
   await pumpEvents(exchange, opened, options, (event) => {
-    if (event.kind === "comment") return options.outbox.send(event.bytes);
+    if (event.kind === "comment") return sendTo(options.outbox, options.writer.comment?.() ?? event.bytes);
     options.onChunk();
     sendTo(options.outbox, options.writer.event(reshape === null ? event : reshapedEvent(event, reshape)));
     if (!mayCount(event.bytes)) return;
