@@ -16,7 +16,8 @@ const where = ({ head, stages }: Placement): string =>
 
 test("a context that nobody asked for is the largest that fits, and costs neither a machine nor speed", () => {
   fc.assert(
-    fc.property(anyRequest(3), ({ context: _, ...open }) => {
+    fc.property(anyRequest(3), (request) => {
+      const { context: _, ...open } = request;
       const chosen = placed(open);
       const fitting = ALL.filter((context) => context <= CONTEXT_DEFAULT).map((context) => placed({ ...open, context }));
       const base = fitting.find((placement) => placement !== null) ?? null;
@@ -27,7 +28,7 @@ test("a context that nobody asked for is the largest that fits, and costs neithe
       for (const stage of chosen.stages) expect(stage.memoryBytes).toBeLessThanOrEqual(stage.budgetBytes);
       // The next larger one has no room there: held to these places, it is refused.
       const larger = ALL.find((context) => context === chosen.context * 2);
-      if (larger === undefined || chosen.stages.some(({ node }) => node === chosen.head) === false) return;
+      if (larger === undefined || !chosen.stages.some(({ node }) => node === chosen.head)) return;
       const pins = chosen.stages.map(({ node, firstLayer, lastLayer }) => ({ node, firstLayer, lastLayer }));
       expect(placed({ ...open, context: larger, head: chosen.head, pins })).toBe(null);
     }),

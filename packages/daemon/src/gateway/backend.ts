@@ -4,6 +4,7 @@ import type { DataPlane, Mesh } from "@clusterd/mesh";
 import { ClusterdError, type AdvertDeployment, type DeploymentId, type NodeId, type UpstreamView } from "@clusterd/wire";
 import type { AliasBook } from "../aliases/alias-book.ts";
 import type { LogRing } from "../log-ring.ts";
+import { isLost } from "../on-demand/known-models.ts";
 import type { LoadOnRequest } from "../on-demand/load-on-request.ts";
 import type { Deployer } from "../planning/deploy.ts";
 import { displayNames, findNode } from "../state/names.ts";
@@ -111,7 +112,9 @@ export function createBackend(config: BackendConfig): Backend {
         expected.expect(found);
         estimates.sent(found, ownWork(found));
       }
-      return found === null ? null : (routes().find((route) => route.deployment === found) ?? null);
+      // What its head took along is loaded anew where another node has it.
+      if (found === null || (isLost(store.state, found) && onDemand.known(name) !== null)) return null;
+      return routes().find((route) => route.deployment === found) ?? null;
     },
     known: (model) => {
       const found = onDemand.known(aliases.meant(model, null));

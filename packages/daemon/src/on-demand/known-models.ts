@@ -1,4 +1,4 @@
-import { sameModel, type AdvertModel, type NodeId } from "@clusterd/wire";
+import { sameModel, type AdvertModel, type DeploymentId, type NodeId } from "@clusterd/wire";
 import type { DaemonState } from "../state/daemon-state.ts";
 
 /** The models that nodes which are there have. */
@@ -28,4 +28,11 @@ export function knownModel(state: DaemonState, name: string): AdvertModel | null
 export function decidingNode(state: DaemonState): NodeId {
   const there = [...state.others].filter(([, other]) => other.state === "alive").map(([id]) => id);
   return there.reduce((lowest, id) => (id < lowest ? id : lowest), state.self);
+}
+
+/** Whether a deployment went with its head. */
+export function isLost({ others }: DaemonState, deployment: DeploymentId): boolean {
+  return [...others.values()].some(
+    ({ state, advert }) => state === "left" && advert.deployments.some(({ id }) => id === deployment),
+  );
 }

@@ -234,6 +234,8 @@ export function createDeployer(config: DeployConfig): Deployer {
       const asked = { head, pins, without, replan: body.replan ?? "ask", context: wish.context };
       const begin = (plan: Placement): Promise<DeploymentId> =>
         start({ contentId: profile.contentId, wish: asked, plan }, signal);
+      // What a request had loaded stays from now on.
+      await Promise.all(known.map(({ id }) => keep(id, null, signal)));
       return loaded(profile.id, await become({ contentId: profile.contentId, known, placements, stays, begin }, signal));
     },
     async loadForRequest(contentId, keepAliveSeconds, signal) {
