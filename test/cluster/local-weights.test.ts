@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { copyFile, mkdtemp, rm, stat } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -111,14 +111,23 @@ test("a worker with its own copy takes it from its disk, and its slow link is no
   if (network.isolated) expect(large.linkBytes).toBeLessThan(bytes / 10);
 });
 
-test("a worker without the model is sent all of it, and that is said", async () => {
+test("a worker without the model fetches its layers once, keeps those alone, and needs the link for them no more", async () => {
   const path = join(folder, "absent.gguf");
-  const ran = await used("absent", path);
+  const first = await used("absent", path);
   const bytes = await layerBytes(path, UPPER);
-  expect(sentBytes(ran.head)).toBeGreaterThanOrEqual(bytes);
-  expect(ownBytes(ran.head)).toBe(0);
-  // And the count of the link's bytes counts them.
-  if (network.isolated) expect(ran.linkBytes).toBeGreaterThan(bytes);
+  expect(ownBytes(first.head)).toBeGreaterThanOrEqual(bytes);
+  expect(sentBytes(first.head)).toBe(0);
+  expect(first.worker.filter((line) => line.startsWith("fetching layers 8-15 of absent: "))).toHaveLength(1);
+  // The link carried what was missing, and hardly more.
+  if (network.isolated) expect(first.linkBytes).toBeGreaterThan(bytes);
+  const shards = join(worker.home, "models", ".shards");
+  const [content = ""] = await readdir(shards);
+  const { blocks, size } = await stat(join(shards, content, "absent.gguf"));
+  expect(size).toBe((await stat(path)).size);
+  expect(blocks * 512).toBeLessThan(size * 0.75);
+  const again = await used("absent", path);
+  expect(again.worker.filter((line) => line.startsWith("fetching"))).toEqual([]);
+  if (network.isolated) expect(again.linkBytes).toBeLessThan(first.linkBytes - bytes * 0.9);
 });
 
 test("a worker whose copy differs in one bit is sent that layer, and both say so", async () => {

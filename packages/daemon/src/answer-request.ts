@@ -18,6 +18,8 @@ import type { LinkWatch } from "./links/link-watch.ts";
 import type { ReplicatedSettings } from "./settings/shared-settings.ts";
 import { answerSettings } from "./settings/spread-settings.ts";
 import type { Store } from "./state/store.ts";
+import type { LayerFetch } from "./weights/layer-fetch.ts";
+import type { WeightOffers } from "./weights/weight-offers.ts";
 
 export interface AnswerConfig {
   readonly store: Store;
@@ -35,6 +37,8 @@ export interface AnswerConfig {
   evictHere(deployment: DeploymentId): boolean;
   setDraining(on: boolean): void;
   readonly links: LinkWatch;
+  readonly layers: LayerFetch;
+  readonly weightOffers: WeightOffers;
   readonly settings: ReplicatedSettings;
 }
 
@@ -106,6 +110,10 @@ export function createAnswerer(
       }
       case "link-ticket":
         return { ticket: config.links.ticketFor(from) };
+      case "fetch-layers":
+        return config.layers.fetch(request);
+      case "weights-ticket":
+        return { ticket: await config.weightOffers.ticketFor(from, request.contentId) };
       case "drain":
         config.setDraining(request.on);
         return { draining: request.on };

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { existsSync } from "node:fs";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { openCatalog } from "@clusterd/catalog";
+import { openCatalog, openShardStore } from "@clusterd/catalog";
 import { DASHBOARD_DIR } from "@clusterd/dashboard";
 import { describeAccelerator } from "@clusterd/device";
 import { defaultThreads, ensureEngine } from "@clusterd/engine";
@@ -80,6 +80,10 @@ import { allDeployments } from "./state/view.ts";
 import { tellEvents } from "./tell-events.ts";
 import { readUpstreams } from "./upstream/read-upstreams.ts";
 import { tellUpstreams, upstreamViews } from "./upstream/upstream-views.ts";
+import { fetchStages, layersMissing } from "./weights/fetch-stages.ts";
+import { createLayerFetch } from "./weights/layer-fetch.ts";
+import { reachWeights } from "./weights/reach-weights.ts";
+import { createWeightOffers } from "./weights/weight-offers.ts";
 import { VERSION } from "./version.ts";
 
 const REFRESH_MS = 10_000;
@@ -215,7 +219,11 @@ async function compose(
   stack.use(spreadSettings({ settings, store, mesh: () => mesh, log: say }));
   const keys = stack.use(createKeyStore({ settings, self: identity.id, nowMs: Date.now, log: warn }));
 
-  const weights = createModelWeights(catalog, join(paths.cache, "digests"));
+  const shards = stack.use(await openShardStore({ dir: paths.shards, cacheDir: join(paths.cache, "profiles"), signal }));
+  const weights = createModelWeights(
+    { byContent: (id) => catalog.byContent(id) ?? shards.fileOf(id) },
+    join(paths.cache, "digests"),
+  );
   const workers: WorkerHost = stack.use(
     createWorkerHost({
       engine,
@@ -283,6 +291,10 @@ async function compose(
         node === store.state.self
           ? { stopped: await workers.stop(request.deployment, request.epoch) }
           : theMesh().request(node, request, { signal: within }),
+    },
+    fetchLayers(deployment, onProgress, within) {
+      const config = { store, deployment, ask: theMesh().request, nameOf, onProgress, log: say, signal: within };
+      return layersMissing(store.state, deployment) ? fetchStages(config) : null;
     },
     modelFile(model, contentId) {
       const file = catalog.byContent(contentId);
@@ -361,6 +373,17 @@ async function compose(
   });
   const queues = stack.use(createHeadQueues({ store, isUp: (id) => loop.engineOf(id) !== null }));
   const links = stack.use(watchLinks({ store, dataPlane, mesh: theMesh }));
+  const layers = stack.use(
+    createLayerFetch({
+      catalog,
+      shards,
+      weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh: theMesh, nameOf }, node, contentId),
+      log: (message) => say(message),
+      signal,
+    }),
+  );
+  const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
+  const weightOffers = stack.use(createWeightOffers({ dataPlane, layers, fingerprintOf }));
   const answer = createAnswerer({
     store,
     catalog,
@@ -377,6 +400,8 @@ async function compose(
     evictHere: (id) => idle.evict(id),
     setDraining,
     links,
+    layers,
+    weightOffers,
     settings,
   });
   let readyTold = false;

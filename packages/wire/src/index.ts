@@ -60,6 +60,7 @@ export type {
   ControlReply,
   ControlRequest,
   DeployRequest,
+  FetchLayersRequest,
   DeployWish,
   DrainRequest,
   EngineTicketRequest,

@@ -1,3 +1,10 @@
+import { createHash } from "node:crypto";
+
+/** SHA-256 of a block's bytes, hex. */
+export function blockDigest(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
 /** Which blocks of a model there are, and the SHA-256 of each that is known. */
 export interface BlockMap {
   readonly count: number;

@@ -12,8 +12,6 @@ export interface BlockSource {
   /** Blocks asked for at a time. */
   readonly connections: number;
   has(block: Block): boolean;
-  /** What it says the block is; null: it does not say. */
-  digest(block: Block): string | null;
   read(block: Block, signal: AbortSignal): Promise<Buffer>;
   /** Learns anew which blocks it has, where that may have grown; called now and then while there is something to wait for. */
   refresh?(signal: AbortSignal): Promise<void>;
@@ -27,6 +25,8 @@ export interface FetchBlocksOptions {
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
   /** A source that lied or failed is asked no more; told once of each. */
   readonly onDropped: (source: BlockSource, why: "lied" | "failed", message: string) => void;
+  /** What a block from a source must be by someone who is trusted more; null: nobody else has it. */
+  readonly expected?: (block: Block, source: BlockSource, signal: AbortSignal) => Promise<string | null>;
   /** Of what several nodes want from one hub, what this one takes first: the others then have it from here. */
   readonly isOurs?: (block: Block) => boolean;
   /** How long another node's share is left to it. Milliseconds. */
@@ -77,6 +77,8 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
       }
       try {
         const bytes = await source.read(block, ended);
+        const told = shard.digest(block) ?? (await options.expected?.(block, source, ended)) ?? null;
+        if (told !== null) shard.expect(block, told);
         await shard.put(block, bytes);
         queue.done(block);
         errors = 0;

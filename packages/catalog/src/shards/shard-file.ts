@@ -1,24 +1,31 @@
-import { createHash } from "node:crypto";
 import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
-import { createBlockMap, parseBlockMap, type BlockMap, type BlockMapJson } from "./block-map.ts";
+import { blockDigest, createBlockMap, parseBlockMap, type BlockMap, type BlockMapJson } from "./block-map.ts";
 import type { Block, ShardLayout } from "./shard-layout.ts";
 import { makeSparse, punchHole } from "./sparse-file.ts";
 
-/** A model of which this node has some blocks: files of the full length, with holes where it has none. */
-export interface ShardFile extends AsyncDisposable {
+/** A model, or a part of one, that others may have blocks of. */
+export interface HeldModel {
   readonly layout: ShardLayout;
+  /** The parts' file names, in order. */
+  readonly names: readonly string[];
+  has(block: Block): boolean;
+  /** The bytes of a block that is there. */
+  read(block: Block): Promise<Buffer>;
+  /** All bytes of a part before its first tensor. */
+  header(part: number): Promise<Buffer>;
+}
+
+/** A model of which this node has some blocks: files of the full length, with holes where it has none. */
+export interface ShardFile extends HeldModel, AsyncDisposable {
   /** The parts' paths, in order. */
   readonly paths: readonly string[];
-  has(block: Block): boolean;
   digest(block: Block): string | null;
   /** What a block must be; throws where it is known to be otherwise. */
   expect(block: Block, sha256: string): void;
   /** Verifies a block's bytes and writes them; throws {@link WrongBytes} where they are not what they must be. */
   put(block: Block, bytes: Buffer): Promise<void>;
-  /** The bytes of a block that is there. */
-  read(block: Block): Promise<Buffer>;
   /** Makes lasting what was put: first the bytes, then the word of them. */
   record(): Promise<void>;
   /** Reads a block again; one that has changed on the disk is forgotten. */
@@ -93,11 +100,7 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
   }
   async function read(block: Block): Promise<Buffer> {
     const bytes = Buffer.allocUnsafe(block.bytes);
-    for (let at = 0; at < bytes.length;) {
-      const { bytesRead } = await handleOf(block).read(bytes, at, bytes.length - at, block.position + at);
-      if (bytesRead === 0) throw new ClusterdError("model_broken", `${paths[block.part] ?? ""} became shorter.`);
-      at += bytesRead;
-    }
+    await readAll(handleOf(block), paths[block.part] ?? "", bytes, block.position);
     return bytes;
   }
 
@@ -112,7 +115,7 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
       else if (known !== sha256) throw new ClusterdError("model_broken", `Block ${index} is told to be two different things.`);
     },
     async put(block, bytes) {
-      const sha256 = createHash("sha256").update(bytes).digest("hex");
+      const sha256 = blockDigest(bytes);
       const known = map.digest(block.index);
       if (bytes.length !== block.bytes || (known !== null && known !== sha256)) throw new WrongBytes(block);
       await writeAll(handleOf(block), paths[block.part] ?? "", bytes, block.position);
@@ -120,11 +123,16 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
       isNews = true;
     },
     read,
+    names,
+    async header(part) {
+      const { dataStart } = partOf(layout, part);
+      const bytes = Buffer.allocUnsafe(dataStart);
+      await readAll(handles[part], paths[part] ?? "", bytes, 0);
+      return bytes;
+    },
     record: () => (recording = recording.catch(() => undefined).then(recordNow)),
     async verify(block) {
-      const sha256 = createHash("sha256")
-        .update(await read(block))
-        .digest("hex");
+      const sha256 = blockDigest(await read(block));
       if (sha256 === map.digest(block.index)) return true;
       map.remove(block.index);
       isNews = true;
@@ -159,6 +167,15 @@ function partOf(layout: ShardLayout, part: number): ShardLayout["parts"][number]
   const found = layout.parts[part];
   if (found === undefined) throw new Error("a name too many for this model's parts");
   return found;
+}
+
+/** Fills a buffer from a file. Throws `model_broken` where the file is shorter. */
+export async function readAll(handle: FileHandle | undefined, path: string, bytes: Buffer, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const read = (await handle?.read(bytes, at, bytes.length - at, position + at))?.bytesRead ?? 0;
+    if (read === 0) throw new ClusterdError("model_broken", `${path} became shorter.`);
+    at += read;
+  }
 }
 
 async function writeAll(handle: FileHandle, path: string, bytes: Buffer, position: number): Promise<void> {

@@ -8,6 +8,12 @@ import { createStageLosses, startHeadRun, type HeadRun, type HeadRunConfig, type
 export interface ControlLoopConfig {
   readonly store: Store;
   readonly run: Omit<HeadRunConfig, "deployment" | "model" | "draftPath" | "onAstray" | "onProgress" | "signal">;
+  /** Has the nodes of a deployment's stages fetch their layers; null where all have what they need. */
+  fetchLayers(
+    deployment: HeadedDeployment,
+    onProgress: (stage: number, fraction: number) => void,
+    signal: AbortSignal,
+  ): Promise<void> | null;
   /** The head's own file of a model. */
   modelFile(model: ModelId, contentId: ContentId): HeadRunConfig["model"];
   /** A new placement for a deployment over the nodes there are now; throws where there is none. */
@@ -90,6 +96,14 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
     const { id, model, contentId } = deployment;
     const { draft } = deployment.placement.speculation;
     try {
+      const onProgress = (stage: number, progress: number): void =>
+        store.dispatch({ type: "deployment-progress", id, stage, progress });
+      const fetching = config.fetchLayers(deployment, onProgress, entry.abort.signal);
+      if (fetching !== null) {
+        store.dispatch({ type: "deployment-fetching", id, over: false });
+        await fetching;
+        store.dispatch({ type: "deployment-fetching", id, over: true });
+      }
       config.log(`loading ${deployment.model} (epoch ${deployment.epoch})`);
       await using run = await startHeadRun(
         {
@@ -98,7 +112,7 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
           model: config.modelFile(model, contentId),
           draftPath: draft === null ? null : config.modelFile(draft.model, draft.contentId).path,
           onAstray: astray.has(id) ? null : () => void astray.add(id),
-          onProgress: (stage, progress) => store.dispatch({ type: "deployment-progress", id, stage, progress }),
+          onProgress,
           signal: entry.abort.signal,
         },
         entry.losses,

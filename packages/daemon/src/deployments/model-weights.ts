@@ -39,7 +39,8 @@ export function groupsOf(stage: { readonly firstLayer: number; readonly lastLaye
   return [...layers, null];
 }
 
-export function createModelWeights(catalog: Catalog, cacheDir: string): ModelWeights {
+/** `files`: this node's file of a model, whole or in parts. */
+export function createModelWeights(files: Pick<Catalog, "byContent">, cacheDir: string): ModelWeights {
   /** Of the file as it was when its table was read: another file has another content id. Stages open the same model at once. */
   const opened = new Map<ContentId, { readonly path: string; readonly model: Promise<OpenModel> }>();
 
@@ -50,7 +51,7 @@ export function createModelWeights(catalog: Catalog, cacheDir: string): ModelWei
   }
 
   async function opening(contentId: ContentId, signal: AbortSignal): Promise<OpenModel | null> {
-    const file = catalog.byContent(contentId);
+    const file = files.byContent(contentId);
     if (file === null) return null;
     let known = opened.get(contentId);
     if (known === undefined || known.path !== file.path) {

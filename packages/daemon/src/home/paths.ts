@@ -19,6 +19,8 @@ export interface HomePaths {
   /** The latest predictions beside what came of them. */
   readonly predictions: string;
   readonly models: string;
+  /** Parts of models that this node runs, a folder for each. */
+  readonly shards: string;
   readonly cache: string;
   readonly logs: string;
 }
@@ -43,6 +45,7 @@ export function homePaths(home: string): HomePaths {
     upstreams: join(home, "upstream.json"),
     predictions: join(home, "predictions.json"),
     models: join(home, "models"),
+    shards: join(home, "models", ".shards"),
     cache: join(home, "cache"),
     logs: join(home, "logs"),
   };

@@ -74,6 +74,11 @@ function changed(
         progress: deployment.placement.stages.map(() => 0),
         speculation: { acceptance: null, active: deployment.placement.speculation.type !== "off" },
       };
+    case "deployment-fetching":
+      // Of the fetching and of the loading after it: each from nothing to all.
+      return deployment.phase === "loading" || deployment.phase === "fetching"
+        ? { ...deployment, phase: event.over ? "loading" : "fetching", progress: deployment.progress.map(() => 0) }
+        : deployment;
     case "deployment-progress":
       return {
         ...deployment,

@@ -10,7 +10,7 @@ export interface OfferOptions {
   readonly peerFingerprint: string;
   /** Where its tunnels lead: a loopback port of this machine, or this very process. */
   readonly target: { readonly host: "127.0.0.1"; readonly port: number } | ((socket: Socket) => Promise<void>);
-  readonly kind: "rpc" | "http" | "link";
+  readonly kind: "rpc" | "http" | "link" | "weights";
   readonly label: string;
   /** Tunnels open at once, where that is not the usual number. */
   readonly connectionsMax?: number;

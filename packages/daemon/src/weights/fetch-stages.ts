@@ -1,0 +1,107 @@
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  asClusterdError,
+  ClusterdError,
+  placeOf,
+  type Advert,
+  type ControlAnswers,
+  type FetchLayersRequest,
+  type NodeId,
+  type PlanStage,
+} from "@clusterd/wire";
+import type { DaemonState, HeadedDeployment } from "../state/daemon-state.ts";
+import type { Store } from "../state/store.ts";
+
+const ASK_MS_MAX = 10_000;
+const POLL_MS = 250;
+/** Answers in a row that do not come, after which a node is not waited for. */
+const SILENT_ASKS_MAX = 3;
+
+export interface FetchStagesConfig {
+  readonly store: Store;
+  readonly deployment: HeadedDeployment;
+  ask(
+    node: NodeId,
+    request: FetchLayersRequest,
+    options: { readonly signal: AbortSignal },
+  ): Promise<ControlAnswers["fetch-layers"]>;
+  nameOf(node: NodeId): string;
+  onProgress(stage: number, fraction: number): void;
+  log(message: string): void;
+  readonly signal: AbortSignal;
+}
+
+const hasWhole = ({ models }: Pick<Advert, "models">, { contentId }: HeadedDeployment): boolean =>
+  models.some((model) => model.contentId === contentId);
+
+/** Whether a remote stage's node is not known to have the whole model. */
+export function layersMissing(state: DaemonState, deployment: HeadedDeployment): boolean {
+  return deployment.placement.stages.some((stage) => {
+    const { node } = placeOf(stage.node as NodeId);
+    const other = state.others.get(node);
+    return node !== state.self && (other === undefined || !hasWhole(other.advert, deployment));
+  });
+}
+
+/** Alive members that have the whole model. */
+function holdersOf({ others }: DaemonState, deployment: HeadedDeployment): readonly NodeId[] {
+  return [...others.values()]
+    .filter(({ advert, state }) => state === "alive" && hasWhole(advert, deployment))
+    .map(({ advert }) => advert.node);
+}
+
+/**
+ * Has every remote stage's node fetch its layers to its own disk, all at once, and waits. A node that cannot (no room, say) is said by
+ * name: its layers are then sent with every load, as far as the head has them.
+ */
+export async function fetchStages(config: FetchStagesConfig): Promise<void> {
+  const { placement } = config.deployment;
+  const { self } = config.store.state;
+  const remote = placement.stages
+    .map((stage, index) => ({ stage, index }))
+    .filter(({ stage }) => placeOf(stage.node as NodeId).node !== self);
+  await Promise.all(remote.map(({ stage, index }) => fetchStage(config, stage, index)));
+  config.signal.throwIfAborted();
+}
+
+async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: number): Promise<void> {
+  const { deployment, signal, store } = config;
+  const { self } = store.state;
+  const { node } = placeOf(stage.node as NodeId);
+  const request: FetchLayersRequest = {
+    type: "fetch-layers",
+    model: deployment.model,
+    contentId: deployment.contentId,
+    firstLayer: stage.firstLayer,
+    lastLayer: stage.lastLayer,
+    root: self,
+    // Those that have other layers of it may have these as well, from an earlier placement.
+    holders: [
+      ...holdersOf(store.state, deployment),
+      ...deployment.placement.stages.map((other) => placeOf(other.node as NodeId).node),
+    ].filter((other) => other !== node && other !== self),
+  };
+  let silent = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      const answer = await config.ask(node, request, { signal: AbortSignal.any([signal, AbortSignal.timeout(ASK_MS_MAX)]) });
+      silent = 0;
+      if (answer.state === "here") return;
+      if (answer.state === "failed")
+        throw new ClusterdError(answer.error?.code ?? "failed", answer.error?.message ?? "no reason was given");
+      if (answer.totalBytes > 0) config.onProgress(index, answer.doneBytes / answer.totalBytes);
+    } catch (error) {
+      signal.throwIfAborted();
+      const { code, message } = asClusterdError(error);
+      silent += code === "timeout" ? 1 : SILENT_ASKS_MAX;
+      if (silent >= SILENT_ASKS_MAX) {
+        config.log(
+          `${config.nameOf(node)} keeps no layers of ${deployment.model}: ${message} They are sent to it with every load.`,
+        );
+        return;
+      }
+    }
+    await pause(POLL_MS, undefined, { signal });
+  }
+}
