@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseExposition } from "../../packages/gateway/src/testing/parse-exposition.ts";
 import type { Host } from "./harness/hosts.ts";
-import { startNode, type TestNode } from "./harness/node.ts";
+import { newHome, startNode, type TestNode } from "./harness/node.ts";
 
 const MODEL = "demo-16l-q8_0";
 const CANARY = "xyzzyCanary";
@@ -12,7 +12,9 @@ const here: Host = { name: "here", ownPorts: false, wrap: (command, args) => [co
 
 let node: TestNode;
 beforeAll(async () => {
-  node = await startNode(here, { args: ["--no-mdns", "--listen", "127.0.0.1", "--load", "demo"] });
+  const home = await newHome("here");
+  const args = ["--no-mdns", "--listen", "127.0.0.1", "--load", "demo", "--access-log", `${home}-access.log`];
+  node = await startNode(here, { home, args });
   await node.until((state) => state.deployments[0]?.state === "ready", "ready");
 });
 afterAll(() => node[Symbol.asyncDispose]());
@@ -86,9 +88,11 @@ test("nothing of a request's content is logged or kept, whatever comes of it", a
   const places = {
     events: JSON.stringify(node.events),
     logs: logs.stdout,
+    file: await readFile(`${node.home}-access.log`, "utf8"),
     metrics: await curl("/metrics"),
     state: JSON.stringify(await node.peek()),
   };
+  expect(places.file).toContain("POST /v1/chat/completions");
   for (const [place, text] of Object.entries(places)) expect(text.includes(CANARY), place).toBe(false);
   expect(holding(CANARY)).toEqual([]);
   // The control: what is in the home is found.

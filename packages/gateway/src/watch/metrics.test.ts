@@ -1,5 +1,5 @@
 import { fc, test as property } from "@fast-check/vitest";
-import { ClusterdError } from "@clusterd/wire";
+import { asNodeId, ClusterdError, type ClusterState, type DeviceInfo, type StageTiming } from "@clusterd/wire";
 import { expect, test } from "vitest";
 import { CHAT, gatewayFor, get, post } from "../testing/client.ts";
 import { fakeBackend, fakeRoute } from "../testing/fake-backend.ts";
@@ -76,6 +76,44 @@ test("a deployment and its successor on the same head are one series", async () 
   backend.setRoutes(fakeRoute({ phase: "draining" }), fakeRoute({ work: { active: 2, waiting: 0 } }));
   const families = parseExposition(await (await get(gatewayFor(backend), "/metrics")).text());
   expect(valueOf(families, "clusterd_num_requests_running")).toBe(2);
+});
+
+test("stages, memory, and replicas are told of each by itself, whatever nodes are called", () => {
+  const backend = fakeBackend();
+  const [first, second] = [asNodeId("12D3KooWhead"), asNodeId("12D3KooWworker")];
+  backend.setRoutes(fakeRoute(), fakeRoute({ head: { id: second, name: "b" } }));
+  const state = backend.state();
+  const timing: StageTiming = {
+    steps: 3,
+    tokensPerStep: 1,
+    computeMs: { p50: 1, p95: 2 },
+    wireMs: { p50: 3, p95: 4 },
+    idleMs: { p50: 5, p95: 6 },
+    bytesUp: 7,
+    bytesDown: 8,
+    tokensPerSecond: 9,
+    encrypted: true,
+  };
+  const device = { memoryBytesTotal: 100, memoryBytesFree: 60, memoryBytesBudget: 80 } as DeviceInfo;
+  const nodes = [
+    { id: first, name: 'a"\\', state: "alive", device },
+    { id: second, name: "b\n", state: "alive", device },
+  ] as unknown as ClusterState["nodes"];
+  const [deployment, replica] = state.deployments;
+  if (deployment === undefined || replica === undefined) throw new Error("no deployments");
+  const stages = deployment.stages.map((stage, at) => (at === 1 ? { ...stage, timing } : stage));
+  const now = { generations: 0, subscribers: 0, tunnels: null, cache: null };
+  const text = createMetrics().text({ ...now, state: { ...state, nodes, deployments: [{ ...deployment, stages }, replica] } });
+  const families = parseExposition(text);
+  expect(valueOf(families, "clusterd_stage_step_seconds", { node: "b\n", part: "wire", quantile: "0.95" })).toBe(0.004);
+  expect(valueOf(families, "clusterd_stage_steps_total", { layers: "8-15" })).toBe(3);
+  // Both deployments have stages there.
+  expect(valueOf(families, "clusterd_node_memory_used_bytes", { node: 'a"\\' })).toBe(600);
+  expect(valueOf(families, "clusterd_node_memory_bytes", { node: "b\n", kind: "budget" })).toBe(80);
+  expect(families.get("clusterd_plan_predicted_tokens_per_second")?.series.map(({ labels }) => labels["head"])).toEqual([
+    'a"\\',
+    "b\n",
+  ]);
 });
 
 test("however many models come and go, their series are bounded", () => {
