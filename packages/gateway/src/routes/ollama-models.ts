@@ -3,6 +3,7 @@ import { placeOf, sameModel, type DeploymentView, type ModelView, type NodeView 
 import type { Backend } from "../backend.ts";
 import type { Caller } from "../gateway-env.ts";
 import type { JsonObject } from "../json-body.ts";
+import { mayUse } from "../key-limits.ts";
 import { listModels } from "./model-routes.ts";
 
 /** Of what stays until its room is needed: Ollama's clients expect a time. */
@@ -48,10 +49,12 @@ export function ollamaTags(backend: Backend, caller: Caller): JsonObject {
   return { models };
 }
 
-/** `GET /api/ps`: what is deployed, or on its way. */
-export function ollamaRunning(backend: Backend): JsonObject {
+/** `GET /api/ps`: what is deployed, or on its way, as far as a key is for it. */
+export function ollamaRunning(backend: Backend, caller: Pick<Caller, "models">): JsonObject {
   const { deployments, nodes } = backend.state();
-  const running = deployments.filter(({ state }) => state !== "failed" && state !== "draining");
+  const running = deployments.filter(
+    ({ state, model, aliases }) => state !== "failed" && state !== "draining" && mayUse(caller, model, ...aliases),
+  );
   return { models: running.map((deployment) => runningModel(backend, deployment, nodes)) };
 }
 

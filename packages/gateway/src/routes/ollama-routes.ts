@@ -64,7 +64,7 @@ export function ollamaRoutes(service: Service): Hono<GatewayEnv> {
     asking((body) => ollamaEmbedRequest(body, "embeddings")),
   );
   app.get("/tags", (c) => c.json(ollamaTags(backend, c.get("caller"))));
-  app.get("/ps", (c) => c.json(ollamaRunning(backend)));
+  app.get("/ps", (c) => c.json(ollamaRunning(backend, c.get("caller"))));
   app.get("/version", (c) => c.json({ version: API_VERSION }));
   app.post("/show", async (c) => {
     const name = plainName(backend, namedModel(await bodies.read(c.req.raw)));
