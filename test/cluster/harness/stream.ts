@@ -33,10 +33,10 @@ interface Chunk {
 /** Asks for a long story; `onToken`: told when each token comes. */
 export async function openStream(
   node: TestNode,
-  options: { readonly tokens?: number; readonly onToken?: (nowMs: number) => void } = {},
+  options: { readonly model?: string; readonly tokens?: number; readonly onToken?: (nowMs: number) => void } = {},
 ): Promise<Stream> {
   const body = {
-    model: MODEL,
+    model: options.model ?? MODEL,
     messages: [{ role: "user", content: "Tell me a story." }],
     temperature: 0,
     stream: true,
