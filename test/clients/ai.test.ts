@@ -1,25 +1,10 @@
-import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import * as ai from "ai";
 import { describe, expect, inject, test } from "vitest";
-import { z } from "zod";
+import { AI } from "./harness/generations.ts";
 import { EMBEDDING_MODEL, EMBEDDING_WIDTH } from "./harness/models.ts";
 import { CAPITAL, DAY, LONG_QUESTION, MODEL, TOO_LONG } from "./harness/questions.ts";
 import { expectFreed } from "./harness/watch.ts";
-import * as previous from "./previous/clients.ts";
 
-interface Generation {
-  readonly ai: typeof ai;
-  readonly createOpenAICompatible: typeof createOpenAICompatible;
-  readonly z: typeof z;
-}
-
-const GENERATIONS: readonly (readonly [string, Generation])[] = [
-  ["ai 7", { ai, createOpenAICompatible, z }],
-  // The same calls are made in both: what differs between their types is no part of them.
-  ["ai 6", previous as unknown as Generation],
-];
-
-describe.each(GENERATIONS)("%s", (_, sdk) => {
+describe.each(AI)("%s", (_, sdk) => {
   const { embed, embedMany, generateText, jsonSchema, Output, streamText, tool } = sdk.ai;
   const provider = sdk.createOpenAICompatible({
     name: "clusterd",

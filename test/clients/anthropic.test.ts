@@ -1,14 +1,8 @@
-import Anthropic from "@anthropic-ai/sdk";
+import type Anthropic from "@anthropic-ai/sdk";
 import { describe, expect, inject, test } from "vitest";
+import { ANTHROPIC } from "./harness/generations.ts";
 import { CAPITAL, DAY, LONG_QUESTION, MODEL, TOO_LONG, WEATHER_SCHEMA } from "./harness/questions.ts";
 import { expectFreed } from "./harness/watch.ts";
-import * as previous from "./previous/clients.ts";
-
-const GENERATIONS: readonly (readonly [string, typeof Anthropic])[] = [
-  ["anthropic 1", Anthropic],
-  // The same calls are made in both: what differs between their types is no part of them.
-  ["anthropic 0", previous.Anthropic as unknown as typeof Anthropic],
-];
 
 const ask = (content: string) => ({
   model: MODEL,
@@ -24,7 +18,7 @@ const TOOL = {
 /** What was read, and what was known from before. */
 const inputOf = ({ usage }: Anthropic.Message): number => usage.input_tokens + (usage.cache_read_input_tokens ?? 0);
 
-describe.each(GENERATIONS)("%s", (_, Client) => {
+describe.each(ANTHROPIC)("%s", (_, Client) => {
   const client = new Client({ baseURL: inject("url"), apiKey: "none", maxRetries: 0 });
 
   test("gets messages", async () => {

@@ -1,23 +1,11 @@
-import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
-import { tool } from "@langchain/core/tools";
-import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
+import type { ToolMessage } from "@langchain/core/messages";
 import { describe, expect, inject, test } from "vitest";
-import { z } from "zod";
+import { LANGCHAIN } from "./harness/generations.ts";
 import { EMBEDDING_MODEL, EMBEDDING_WIDTH } from "./harness/models.ts";
 import { CAPITAL, DAY, LONG_QUESTION, MODEL, TOO_LONG, WEATHER_SCHEMA } from "./harness/questions.ts";
 import { expectFreed } from "./harness/watch.ts";
-import * as previous from "./previous/clients.ts";
 
-const current = { AIMessage, ChatOpenAI, HumanMessage, OpenAIEmbeddings, tool, ToolMessage, z };
-type Generation = typeof current;
-
-const GENERATIONS: readonly (readonly [string, Generation])[] = [
-  ["langchain 1", current],
-  // The same calls are made in both: what differs between their types is no part of them.
-  ["langchain 0.3", previous as unknown as Generation],
-];
-
-describe.each(GENERATIONS)("%s", (_, sdk) => {
+describe.each(LANGCHAIN)("%s", (_, sdk) => {
   const configuration = { baseURL: `${inject("url")}/v1` };
   const asked = { model: MODEL, temperature: 0, apiKey: "none", maxRetries: 0, configuration };
   const chat = new sdk.ChatOpenAI(asked);

@@ -1,15 +1,9 @@
 import { Ollama, type Tool } from "ollama";
 import { describe, expect, inject, test } from "vitest";
+import { OLLAMA } from "./harness/generations.ts";
 import { EMBEDDING_MODEL, EMBEDDING_WIDTH } from "./harness/models.ts";
 import { CAPITAL, DAY, LONG_QUESTION, MODEL, TOO_LONG, WEATHER_SCHEMA } from "./harness/questions.ts";
 import { expectFreed } from "./harness/watch.ts";
-import * as previous from "./previous/clients.ts";
-
-const GENERATIONS: readonly (readonly [string, typeof Ollama])[] = [
-  ["ollama 0.6", Ollama],
-  // The same calls are made in both: what differs between their types is no part of them.
-  ["ollama 0.5", previous.Ollama as unknown as typeof Ollama],
-];
 
 const options = { temperature: 0 };
 const ask = (content: string) => ({ model: MODEL, options, messages: [{ role: "user", content }] });
@@ -18,7 +12,7 @@ const TOOL = {
   function: { name: "weather", description: "The weather of some days", parameters: WEATHER_SCHEMA },
 } as unknown as Tool;
 
-describe.each(GENERATIONS)("%s", (_, Client) => {
+describe.each(OLLAMA)("%s", (_, Client) => {
   const client = new Client({ host: inject("url") });
 
   test("chats", async () => {

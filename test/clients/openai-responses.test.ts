@@ -1,24 +1,13 @@
-import OpenAI from "openai";
-import { zodTextFormat } from "openai/helpers/zod";
+import type { OpenAI } from "openai";
 import { describe, expect, inject, test } from "vitest";
-import { z } from "zod";
+import { OPENAI } from "./harness/generations.ts";
 import { CAPITAL, DAY, LONG_QUESTION, MODEL, TOO_LONG, WEATHER_SCHEMA } from "./harness/questions.ts";
 import { expectFreed } from "./harness/watch.ts";
-import * as previous from "./previous/clients.ts";
-
-const current = { OpenAI, zodTextFormat, z };
-type Generation = typeof current;
-
-const GENERATIONS: readonly (readonly [string, Generation])[] = [
-  ["openai 7", current],
-  // The same calls are made in both: what differs between their types is no part of them.
-  ["openai 4", previous as unknown as Generation],
-];
 
 const ask = (input: string) => ({ model: MODEL, temperature: 0, input });
 const TOOL = { type: "function", name: "weather", description: "The weather", parameters: WEATHER_SCHEMA, strict: true } as const;
 
-describe.each(GENERATIONS)("responses of %s", (_, sdk) => {
+describe.each(OPENAI)("responses of %s", (_, sdk) => {
   const client = new sdk.OpenAI({ baseURL: `${inject("url")}/v1`, apiKey: "none", maxRetries: 0 });
 
   test("come whole", async () => {

@@ -1,23 +1,8 @@
-import OpenAI from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
 import { describe, expect, inject, test } from "vitest";
-import { z } from "zod";
+import { OPENAI } from "./harness/generations.ts";
 import { EMBEDDING_MODEL, EMBEDDING_WIDTH } from "./harness/models.ts";
 import { CAPITAL, DAY, LONG_QUESTION, MODEL, TOO_LONG, WEATHER_SCHEMA } from "./harness/questions.ts";
 import { expectFreed } from "./harness/watch.ts";
-import * as previous from "./previous/clients.ts";
-
-interface Generation {
-  readonly OpenAI: typeof OpenAI;
-  readonly zodResponseFormat: typeof zodResponseFormat;
-  readonly z: typeof z;
-}
-
-// The same calls are made in both: what differs between their types is no part of them.
-const GENERATIONS: readonly (readonly [string, Generation])[] = [
-  ["openai 7", { OpenAI, zodResponseFormat, z }],
-  ["openai 4", previous as unknown as Generation],
-];
 
 const ask = (content: string) => ({ model: MODEL, temperature: 0, messages: [{ role: "user" as const, content }] });
 const TOOL = {
@@ -25,7 +10,7 @@ const TOOL = {
   function: { name: "weather", description: "The weather of some days", parameters: WEATHER_SCHEMA, strict: true },
 } as const;
 
-describe.each(GENERATIONS)("%s", (_, sdk) => {
+describe.each(OPENAI)("%s", (_, sdk) => {
   const client = new sdk.OpenAI({ baseURL: `${inject("url")}/v1`, apiKey: "none", maxRetries: 0 });
   /** Helpers that were in beta once. */
   const helped = (client.beta as unknown as { chat?: typeof client.chat }).chat?.completions ?? client.chat.completions;

@@ -12,8 +12,3 @@ export const WEATHER_SCHEMA = {
   required: ["city", "days"],
   additionalProperties: false,
 } as const;
-
-export interface Weather {
-  readonly city: "Paris" | "Oslo";
-  readonly days: number;
-}
