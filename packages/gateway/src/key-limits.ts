@@ -1,4 +1,4 @@
-import type { KeyGrant } from "@clusterd/wire";
+import { sameModel, type KeyGrant } from "@clusterd/wire";
 import type { Backend } from "./backend.ts";
 import type { Caller } from "./gateway-env.ts";
 import { HttpRefusal } from "./http-refusal.ts";
@@ -46,18 +46,30 @@ export function checkLimits(grant: KeyGrant, keys: Pick<Keys, "take">, method: s
   );
 }
 
-/** Whether a key may use a model, by the name a request gave it (an id or an alias) or by what it is. */
+/** Whether a key names one of these: a model's id, an alias, or what a request calls it. */
 export function mayUse({ models }: Pick<Caller, "models">, ...names: readonly string[]): boolean {
   if (models === null) return true;
   const allowed = new Set(models.map((model) => model.toLowerCase()));
   return names.some((name) => allowed.has(name.toLowerCase()));
 }
 
+type Known = Pick<Backend, "route" | "known" | "aliases">;
+
+/** Whether one of a key's names means a model. An alias does not: where it leads may change, and the key is for the alias alone. */
+export function meansModel({ models }: Pick<Caller, "models">, backend: Known, model: string): boolean {
+  const aliases = new Set(backend.aliases.list().map(({ alias }) => alias.toLowerCase()));
+  return (models ?? []).some((name) => {
+    if (aliases.has(name.toLowerCase())) return false;
+    const meant = backend.route(name)?.model ?? backend.known(name);
+    return meant !== null && sameModel(meant, model);
+  });
+}
+
 /** Refuses a model that the request's key is not for, before anything is done for it. */
-export function checkModel(caller: Caller, asked: string, backend: Pick<Backend, "route">): void {
+export function checkModel(caller: Caller, asked: string, backend: Known): void {
   if (caller.models === null) return;
-  const model = backend.route(asked)?.model ?? asked;
-  if (mayUse(caller, asked, model)) return;
+  const model = backend.route(asked)?.model ?? backend.known(asked) ?? asked;
+  if (mayUse(caller, asked, model) || meansModel(caller, backend, model)) return;
   const shown = JSON.stringify(model.slice(0, MODEL_SHOWN_MAX));
   throw new HttpRefusal(
     403,

@@ -73,7 +73,10 @@ test("a key for some models is refused others, by any of their names, before the
   const gateway = gatewayFor(backend);
   backend.keys.add("other", { models: ["other-model"] });
   backend.keys.add("by-id", { models: ["DEMO-16L-q8_0"] });
-  backend.keys.add("by-alias", { models: ["stable"] });
+  backend.aliases.lead("Quick", "demo-16l-q8_0");
+  backend.keys.add("by-alias", { models: ["quick"] });
+  // A model's other name, e.g. in the catalogue.
+  backend.keys.add("by-name", { models: ["stable"] });
   for (const model of ["demo-16l-q8_0", "stable", "unknown"]) {
     const answer = await post(gateway, CHAT_PATH, { ...CHAT, model }, bearer("other"));
     expect(await errorOf(answer), model).toMatchObject({ status: 403, code: "model_not_allowed", param: "model" });
@@ -81,8 +84,11 @@ test("a key for some models is refused others, by any of their names, before the
   expect(backend.engineRequests).toHaveLength(0);
   const listed = async (key: string): Promise<number> =>
     ((await (await get(gateway, "/v1/models", bearer(key))).json()) as { data: readonly unknown[] }).data.length;
-  expect([await listed("other"), await listed("by-id")]).toEqual([0, 1]);
-  expect((await post(gateway, CHAT_PATH, { ...CHAT, model: "stable" }, bearer("by-alias"))).status).toBe(200);
+  expect([await listed("other"), await listed("by-id"), await listed("by-alias"), await listed("by-name")]).toEqual([0, 2, 1, 1]);
+  expect((await post(gateway, CHAT_PATH, { ...CHAT, model: "quick" }, bearer("by-alias"))).status).toBe(200);
+  expect((await post(gateway, CHAT_PATH, { ...CHAT, model: "quick" }, bearer("by-id"))).status).toBe(200);
+  for (const model of ["stable", "demo-16l-q8_0"])
+    expect((await post(gateway, CHAT_PATH, { ...CHAT, model }, bearer("by-name"))).status, model).toBe(200);
   expect((await post(gateway, CHAT_PATH, CHAT, bearer("by-alias"))).status).toBe(403);
   expect((await post(gateway, CHAT_PATH, CHAT, bearer("by-id"))).status).toBe(200);
   expect((await post(gateway, CHAT_PATH, { ...CHAT, model: "stable" }, bearer("by-id"))).status).toBe(200);

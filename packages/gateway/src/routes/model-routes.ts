@@ -1,7 +1,7 @@
 import { ClusterdError, sameModel, type AliasView, type ModelId, type ModelView } from "@clusterd/wire";
 import type { Backend, Route } from "../backend.ts";
 import type { Caller } from "../gateway-env.ts";
-import { mayUse } from "../key-limits.ts";
+import { mayUse, meansModel } from "../key-limits.ts";
 
 const NAMED_MAX = 20;
 const NAME_SHOWN_MAX = 200;
@@ -80,7 +80,9 @@ export function listModels(backend: Backend, caller: Pick<Caller, "models">): un
     ...unloadedModels(backend).map(unloadedJson),
     ...aliases,
   ];
-  const isFor = ({ id, clusterd }: ModelJson): boolean => mayUse(caller, id, String(clusterd["alias_of"] ?? id));
+  const isFor = ({ id, clusterd }: ModelJson): boolean =>
+    mayUse(caller, id, String(clusterd["alias_of"] ?? id)) ||
+    (clusterd["alias_of"] === undefined && meansModel(caller, backend, id));
   return { object: "list", data: all.filter(isFor) };
 }
 
