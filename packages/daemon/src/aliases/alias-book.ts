@@ -18,6 +18,8 @@ export interface AliasBookConfig {
 export interface AliasBook extends Aliases {
   /** Refuses a name that cannot become an alias, before anything is done for it. */
   checkName(alias: string): void;
+  /** The model that a person means by a name: never an alias's canary. */
+  targetOf(name: string): string;
   /** The aliases that lead to a model, not counting canaries. */
   namesOf(model: ModelId): readonly string[];
   /** Calls back after every change, here or elsewhere; returns what ends that. */
@@ -40,6 +42,12 @@ export function createAliasBook({ settings, modelNamed, isReady }: AliasBookConf
       }),
     );
     return all;
+  }
+
+  /** The alias that a name is; null where it is none. A model's own name means that model, whoever brought it after the alias was made. */
+  function ledFrom(name: string): AliasView | null {
+    const found = book().get(keyOf(name));
+    return found === undefined || modelNamed(name) !== null ? null : found;
   }
 
   function checkName(given: string): void {
@@ -112,10 +120,10 @@ export function createAliasBook({ settings, modelNamed, isReady }: AliasBookConf
       await settings.set(keyOf(change.alias), next);
       return next;
     },
+    targetOf: (name) => ledFrom(name)?.model ?? name,
     meant(name, conversation) {
-      const found = book().get(keyOf(name));
-      // A model's own name means that model, whoever brought it after the alias was made.
-      if (found === undefined || modelNamed(name) !== null) return name;
+      const found = ledFrom(name);
+      if (found === null) return name;
       return pickTarget(found.alias, found, conversation, { isReady, chance: Math.random });
     },
     namesOf: (model) => [...book().values()].filter((each) => sameModel(each.model, model)).map((each) => each.alias),

@@ -103,6 +103,7 @@ describe("the cluster's aliases", () => {
     expect(book.namesOf(OLD)).toEqual(["Stable"]);
     await book.change({ alias: "stable", action: "set", canary: { model: "new", share: 1 } });
     expect(book.meant("stable", "c")).toBe(NEW);
+    expect([book.targetOf("stable"), book.targetOf("other")]).toEqual([OLD, "other"]);
     down.add(NEW);
     expect(book.meant("stable", "c")).toBe(OLD);
     expect(await book.change({ alias: "stable", action: "promote" })).toMatchObject({

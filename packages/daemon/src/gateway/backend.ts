@@ -106,7 +106,8 @@ export function createBackend(config: BackendConfig): Backend {
     routes,
     route(name, conversation) {
       const known = conversation ?? null;
-      const found = replicaFor(store.state, aliases.meant(name, known), { conversation: known, warm: warm.of(known), workOf });
+      const model = conversation === undefined ? aliases.targetOf(name) : aliases.meant(name, conversation);
+      const found = replicaFor(store.state, model, { conversation: known, warm: warm.of(known), workOf });
       if (found !== null && conversation !== undefined) {
         warm.note(conversation, found);
         expected.expect(found);
@@ -117,11 +118,11 @@ export function createBackend(config: BackendConfig): Backend {
       return routes().find((route) => route.deployment === found) ?? null;
     },
     known: (model) => {
-      const found = onDemand.known(aliases.meant(model, null));
+      const found = onDemand.known(aliases.targetOf(model));
       return found === null ? null : found.id;
     },
     async want(model, keepAliveSeconds) {
-      const found = onDemand.known(aliases.meant(model, null));
+      const found = onDemand.known(aliases.targetOf(model));
       if (found === null) return null;
       const deployment = await onDemand.want(found, keepAliveSeconds);
       return routes().find((route) => route.deployment === deployment) ?? null;
@@ -138,14 +139,14 @@ export function createBackend(config: BackendConfig): Backend {
         content === null ? null : readyReplica(store.state, content, tried, workOf);
       return fetchWithFailOver(deployment, request, { fetch: engines.fetch, another });
     },
-    plan: (body) => deployer.plan({ ...body, model: aliases.meant(body.model, null) }, signal),
+    plan: (body) => deployer.plan({ ...body, model: aliases.targetOf(body.model) }, signal),
     async load(body) {
       if (body.as !== undefined) aliases.checkName(body.as);
-      const loaded = await deployer.load({ ...body, model: aliases.meant(body.model, null) }, signal);
+      const loaded = await deployer.load({ ...body, model: aliases.targetOf(body.model) }, signal);
       if (body.as !== undefined) await aliases.change({ alias: body.as, action: "set", model: loaded.model });
       return loaded;
     },
-    unload: (model) => deployer.unload(aliases.meant(model, null), signal),
+    unload: (model) => deployer.unload(aliases.targetOf(model), signal),
     async approve(code) {
       const digits = code.replace(/\D/g, "");
       const waits = clusterState(store.state).pending.find((entry) => entry.code.replace(/\D/g, "") === digits);
