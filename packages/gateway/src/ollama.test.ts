@@ -85,6 +85,7 @@ describe("errors", () => {
 describe("a request for a model alone", () => {
   test.each([
     ["/api/generate", { model: MODEL }, { response: "" }],
+    ["/api/generate", { model: MODEL, prompt: null }, { response: "" }],
     ["/api/chat", { model: MODEL, messages: [] }, { message: { role: "assistant", content: "" } }],
   ])("%s loads it", async (path, body, said) => {
     const backend = answering();

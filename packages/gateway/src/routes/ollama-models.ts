@@ -3,11 +3,13 @@ import { placeOf, sameModel, type DeploymentView, type ModelView, type NodeView 
 import type { Backend } from "../backend.ts";
 import type { Caller } from "../gateway-env.ts";
 import type { JsonObject } from "../json-body.ts";
-import { mayUse } from "../key-limits.ts";
+import { mayUse, meansModel } from "../key-limits.ts";
 import { listModels } from "./model-routes.ts";
 
 /** Of what stays until its room is needed: Ollama's clients expect a time. */
 const NEVER = "9999-12-31T23:59:59Z";
+/** Phases of what does not answer any more. */
+const GONE: ReadonlySet<DeploymentView["state"]> = new Set<DeploymentView["state"]>(["failed", "draining"]);
 const UNKNOWN_TIME = new Date(0).toISOString();
 
 /** What is known of a model in the words of `details`; empty where nothing is. */
@@ -52,9 +54,9 @@ export function ollamaTags(backend: Backend, caller: Caller): JsonObject {
 /** `GET /api/ps`: what is deployed, or on its way, as far as a key is for it. */
 export function ollamaRunning(backend: Backend, caller: Pick<Caller, "models">): JsonObject {
   const { deployments, nodes } = backend.state();
-  const running = deployments.filter(
-    ({ state, model, aliases }) => state !== "failed" && state !== "draining" && mayUse(caller, model, ...aliases),
-  );
+  const isFor = ({ model, aliases }: DeploymentView): boolean =>
+    mayUse(caller, model, ...aliases) || meansModel(caller, backend, model);
+  const running = deployments.filter((deployment) => !GONE.has(deployment.state) && isFor(deployment));
   return { models: running.map((deployment) => runningModel(backend, deployment, nodes)) };
 }
 

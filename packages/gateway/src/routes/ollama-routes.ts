@@ -45,14 +45,15 @@ export function ollamaRoutes(service: Service): Hono<GatewayEnv> {
 
   app.post("/chat", async (c) => {
     const body = await bodies.read(c.req.raw);
-    const { messages = [] } = body;
+    const messages = body["messages"] ?? [];
     if (Array.isArray(messages) && messages.length === 0) return loaded(service, c, body, "chat");
     return generated(service, c, body, ollamaChatRequest);
   });
   app.post("/generate", async (c) => {
     const body = await bodies.read(c.req.raw);
-    const { prompt = "", suffix = "", images = [] } = body;
-    const empty = prompt === "" && suffix === "" && Array.isArray(images) && images.length === 0;
+    const images = body["images"] ?? [];
+    const empty =
+      [body["prompt"], body["suffix"]].every((text) => (text ?? "") === "") && Array.isArray(images) && images.length === 0;
     return empty ? loaded(service, c, body, "generate") : generated(service, c, body, ollamaGenerateRequest);
   });
   app.post(

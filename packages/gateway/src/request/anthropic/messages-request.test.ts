@@ -1,4 +1,5 @@
-import { asClusterdError } from "@clusterd/wire";
+import { fc } from "@fast-check/vitest";
+import { ClusterdError, asClusterdError } from "@clusterd/wire";
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../json-body.ts";
 import { messagesRequest } from "./messages-request.ts";
@@ -46,6 +47,42 @@ test("bookkeeping is dropped, wherever it is", () => {
   };
   const plain = { system: "Be kind.", tools: [TOOL] };
   expect(engineBody(noted)).toEqual(engineBody(plain));
+});
+
+test("whatever is sent, it is taken or refused by name", () => {
+  const names = [
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "context_management",
+    "stop_sequences",
+    "stream",
+  ];
+  const types = fc.constantFrom("text", "image", "tool_use", "tool_result", "thinking", "tool", "enabled", "base64");
+  const inner = fc.record({
+    type: types,
+    text: fc.jsonValue(),
+    source: fc.jsonValue(),
+    content: fc.jsonValue(),
+    input: fc.jsonValue(),
+  });
+  const item = fc.record({
+    role: fc.constantFrom("user", "assistant", "system"),
+    content: fc.oneof(fc.jsonValue(), fc.array(inner)),
+  });
+  const value = fc.oneof(fc.jsonValue(), fc.array(item), inner, fc.array(inner));
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...names), value), (body) => {
+      try {
+        engineBody(body);
+      } catch (error) {
+        expect(error).toBeInstanceOf(ClusterdError);
+      }
+    }),
+  );
 });
 
 describe("the conversation", () => {

@@ -4,6 +4,8 @@ import { invalidField, listUpTo, objectAt, oneOf, textUpTo } from "../field-rule
 
 const role = oneOf("system", "user", "assistant", "tool");
 const name = textUpTo(256);
+/** Calls that wait for their results: what comes later is looked for among these. */
+const OPEN_CALLS_MAX = 1_024;
 const BASE64 = /^[A-Za-z0-9+/=\s]+$/;
 
 export function textAt(value: unknown, param: string): string {
@@ -42,6 +44,7 @@ export function ollamaMessages(value: unknown, param: string): readonly JsonObje
     const id = typeof givenId === "string" && givenId !== "" ? name(givenId, `${at}.id`) : `call_${calls}`;
     const checked = name(called, `${at}.function.name`);
     open.push({ id, name: checked });
+    if (open.length > OPEN_CALLS_MAX) open.shift();
     return { id, type: "function", function: { name: checked, arguments: text } };
   };
 

@@ -1,4 +1,5 @@
-import { asClusterdError } from "@clusterd/wire";
+import { fc } from "@fast-check/vitest";
+import { ClusterdError, asClusterdError } from "@clusterd/wire";
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../json-body.ts";
 import { fakeRoute } from "../../testing/fake-backend.ts";
@@ -177,6 +178,43 @@ describe("vectors", () => {
     expect(refusal(() => ollamaEmbedRequest({ model: "demo", input: "a", dimensions: 5 }, "embed"))).toBe("dimensions");
     expect(refusal(() => ollamaEmbedRequest({ model: "demo", prompt: ["a"] }, "embeddings"))).toBe("prompt");
   });
+});
+
+test("whatever is sent, it is taken or refused by name", () => {
+  const names = [
+    "messages",
+    "prompt",
+    "suffix",
+    "system",
+    "images",
+    "options",
+    "format",
+    "think",
+    "tools",
+    "keep_alive",
+    "stream",
+    "raw",
+  ];
+  const item = fc.record(
+    Object.fromEntries(["role", "content", "tool_calls", "images", "tool_name"].map((name) => [name, fc.jsonValue()])),
+  );
+  const value = fc.oneof(fc.jsonValue(), fc.array(item));
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...names), value), (body) => {
+      const { input = "x", ...others }: JsonObject = body;
+      for (const make of [
+        () => chat(body),
+        () => generate(body),
+        () => ollamaEmbedRequest({ model: "demo", input, ...others }, "embed"),
+      ]) {
+        try {
+          make();
+        } catch (error) {
+          expect(error).toBeInstanceOf(ClusterdError);
+        }
+      }
+    }),
+  );
 });
 
 test.each([
