@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { ARCHITECTURES } from "./make-model/architectures.ts";
 import { describeModel, storedType } from "./make-model/describe-model.ts";
 import { readMetadata } from "./make-model/gguf-metadata.ts";
+import { describeProjector } from "./make-model/projector.ts";
 import { PRESETS } from "./make-model/presets.ts";
 import { WEIGHT_TYPES } from "./make-model/random-weights.ts";
 import { completeShape, flagOf, SHAPE_NUMBERS, type ShapeNumber } from "./make-model/shape.ts";
@@ -31,6 +32,7 @@ const HELP = `Usage: node scripts/make-model.ts OUT.gguf [--arch NAME | --preset
   --header-only     only the header; the weights are a hole of the right length that takes no space
   --tied, --no-tied whether the embedding serves as output matrix
   --pooling NAME    makes embeddings of texts: ${[...POOLINGS.keys()].join(", ")} of its tokens' vectors (encoders: mean)
+  --projector       instead of a model, what lets one of that --width see images (llama.cpp's mmproj)
   --infill          its last three tokens mark texts with a gap
   --seed N          other random weights (1); the same seed gives the same file
 ${numbers.map(([key, help]) => `  --${flagOf(key)} N`.padEnd(27) + help).join("\n")}
@@ -53,6 +55,7 @@ function readArguments() {
       tied: { type: "boolean" },
       pooling: { type: "string" },
       infill: { type: "boolean", default: false },
+      projector: { type: "boolean", default: false },
       seed: { type: "string", default: "1" },
       ...Object.fromEntries(numbers.map(([key]) => [flagOf(key), { type: "string" } as const])),
     },
@@ -93,10 +96,12 @@ async function main(): Promise<void> {
   const pooling = values.pooling === undefined ? null : known("pooling", values.pooling, POOLINGS);
   // The header tells one model from another, so what only its weights show is in its name.
   const name = `${values.preset ?? architectureName} ${shape.layers} x ${shape.width} seed ${values.seed}`;
-  const model = describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)), {
-    ...(pooling === null ? {} : { pooling }),
-    infill: values.infill,
-  });
+  const model = values.projector
+    ? describeProjector(`projector for ${shape.width} seed ${values.seed}`, shape.width)
+    : describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)), {
+        ...(pooling === null ? {} : { pooling }),
+        infill: values.infill,
+      });
   const bytes = await writeModel(out, {
     ...model,
     typeOf: (tensor) => storedType(tensor, tensor.name.includes("_exps.") ? (values["expert-type"] ?? values.type) : values.type),

@@ -148,7 +148,8 @@ describe("responses", () => {
     const whole = await client.responses.create(wish);
     const streamed = await client.responses.stream({ ...wish, stream: true }).finalResponse();
     for (const { output } of [whole, streamed]) {
-      const call = output.find((item) => item.type === "function_call");
+      const items: readonly OpenAI.Responses.ResponseOutputItem[] = output;
+      const [call] = items.flatMap((item) => (item.type === "function_call" ? [item] : []));
       expect(call, JSON.stringify(output)).toMatchObject({ name: "look_up", status: "completed" });
       expect(JSON.parse(call?.arguments ?? "")).toEqual({ city: expect.stringMatching(/^(Paris|Rome)$/) });
       const next = await client.responses.create({

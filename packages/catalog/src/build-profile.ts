@@ -1,4 +1,4 @@
-import { asContentId, asModelId, LAYERS_MAX, type LayerProfile, type ModelProfile } from "@clusterd/wire";
+import { ClusterdError, asContentId, asModelId, LAYERS_MAX, type LayerProfile, type ModelProfile } from "@clusterd/wire";
 import { activationElements } from "./activation-elements.ts";
 import { brokenModel } from "./broken-model.ts";
 import { embeddingUse } from "./embedding-use.ts";
@@ -34,6 +34,11 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
   const path = parts[0]?.path ?? "";
   const keys = headerKeys(metadata, path);
   if (keys.architecture === "undefined") throw brokenModel(path, "its header names no architecture");
+  if (keys.architecture === "clip") {
+    throw new ClusterdError("unsupported", `${path} is no model: it lets one see or hear.`, {
+      next: "Load the model that it came with; it is found in that model's folder.",
+    });
+  }
   const layerCount = keys.whole("block_count");
   if (layerCount < 1 || layerCount > LAYERS_MAX) throw brokenModel(path, `its header claims ${layerCount} layers`);
   const embeddingLength = keys.whole("embedding_length");

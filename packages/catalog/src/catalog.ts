@@ -8,6 +8,7 @@ import type { ForeignPlaces, ForeignSource } from "./adopt/foreign-model.ts";
 import { pullModel, type PullProgress, type PulledModel } from "./pull/pull-model.ts";
 import { pulledModels, removePulled } from "./pull/pulled-models.ts";
 import { partName } from "./split-parts.ts";
+import { isProjectorName } from "./projector.ts";
 import { readModelFile, type ModelFile } from "./read-model.ts";
 import { DEFAULT_QUANTISATION } from "./remote/choose-files.ts";
 import { readRemoteModel } from "./remote/read-remote.ts";
@@ -106,7 +107,7 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
   const found = await readdir(folder).catch(() => []);
   for (const name of found.slice(0, FOLDER_ENTRIES_MAX)) {
     // Of a split model the first part stands for all.
-    if (name.toLowerCase().endsWith(".gguf") && (partName(name)?.number ?? 1) === 1)
+    if (name.toLowerCase().endsWith(".gguf") && !isProjectorName(name) && (partName(name)?.number ?? 1) === 1)
       await tryAdd(join(folder, name), { source: "home" });
   }
   for (const { id, path } of await pulledModels(folder)) await tryAdd(path, { source: "pulled", id });

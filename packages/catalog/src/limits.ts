@@ -22,6 +22,8 @@ export const METADATA_TEXT_MAX = 256;
 export const READER_HEAP_MEGABYTES = 384;
 /** How long that process may take: a slow single-board computer starts it in about five seconds. */
 export const READER_TIMEOUT_MS = 30_000;
+/** Projectors beside a model that are looked at for the one that fits. */
+export const PROJECTORS_LOOKED_AT_MAX = 8;
 /** What that process may write. */
 export const READER_OUTPUT_BYTES_MAX: number = 4 * 1024 * 1024;
 /** A path given as a reference. */

@@ -6,11 +6,12 @@ import { brokenModel } from "./broken-model.ts";
 import { buildProfile } from "./build-profile.ts";
 import { guardHeader, newContentHash, type GuardedHeader } from "./header-guard.ts";
 import { CACHED_PROFILES_MAX, CACHED_PROFILE_BYTES_MAX } from "./limits.ts";
+import { findProjector, projectorFiles } from "./projector.ts";
 import { readMetadata } from "./read-metadata.ts";
 import { checkParts, partPaths } from "./split-parts.ts";
 
 /** Raised when profiles come out differently for the same file. */
-const PROFILE_VERSION = 7;
+const PROFILE_VERSION = 8;
 
 /** A model on this machine's disk. */
 export interface ModelFile {
@@ -33,14 +34,16 @@ export interface ReadModelOptions {
 export async function readModelFile(path: string, options: ReadModelOptions): Promise<ModelFile> {
   const whole = await firstPart(path);
   const parts = await partPaths(whole);
-  const key = await fingerprint(parts);
+  const beside = await projectorFiles(parts[0] ?? whole);
+  const key = await fingerprint([...parts, ...beside]);
   const cached = options.cacheDir === undefined ? null : await fromCache(options.cacheDir, key);
   if (cached !== null) return { profile: cached, path: parts[0] ?? whole, parts };
   const hash = newContentHash();
   const headers: GuardedHeader[] = [];
   for (const part of parts) headers.push(await guardHeader(part, hash, options.signal));
   checkParts(headers);
-  const profile = buildProfile(headers, hash.digest("hex"), await readMetadata(parts[0] ?? whole, options.signal));
+  const built = buildProfile(headers, hash.digest("hex"), await readMetadata(parts[0] ?? whole, options.signal));
+  const profile = { ...built, projector: await findProjector(beside, built.embeddingLength, options.signal) };
   if (options.cacheDir !== undefined) await intoCache(options.cacheDir, key, profile);
   return { profile, path: parts[0] ?? whole, parts };
 }

@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { existsSync } from "node:fs";
 import { unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { openCatalog, openShardStore } from "@clusterd/catalog";
 import { DASHBOARD_DIR } from "@clusterd/dashboard";
 import { describeAccelerator } from "@clusterd/device";
@@ -299,7 +299,8 @@ async function compose(
     modelFile(model, contentId) {
       const file = catalog.byContent(contentId);
       if (file === null) throw new ClusterdError("model_broken", `The file of ${model} is not on this node any more.`);
-      return { path: file.path, embedding: file.profile.embedding ?? null };
+      const { embedding = null, projector = null } = file.profile;
+      return { path: file.path, embedding, projectorPath: projector === null ? null : join(dirname(file.path), projector.file) };
     },
     replan(deployment) {
       const file = catalog.byContent(deployment.contentId);

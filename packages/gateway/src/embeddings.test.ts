@@ -43,10 +43,9 @@ describe("/v1/embeddings", () => {
 
   test.each([
     [{ input: undefined }, "input"],
-    [{ input: "" }, "input"],
     [{ input: [] }, "input"],
     [{ input: {} }, "input"],
-    [{ input: ["a", ""] }, "input[1]"],
+    [{ input: ["a", []] }, "input[1]"],
     [{ input: ["a", 1] }, "input[1]"],
     [{ input: Array.from({ length: 2049 }, () => "a") }, "input"],
     [{ encoding_format: "int8" }, "encoding_format"],

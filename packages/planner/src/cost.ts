@@ -26,7 +26,7 @@ function planCosts(model: ModelProfile, use: BufferUse, draftBytes: number, toke
     stageOverheadMs: STAGE_OVERHEAD_MS,
     // Over an answer the cache is half full on average, unless it is known to be less.
     contextTokensRead: Math.min(tokensRead, Math.floor(use.context / 2)),
-    headBufferBytes: PROCESS_BYTES + buffers.head + draftBytes,
+    headBufferBytes: PROCESS_BYTES + buffers.head + draftBytes + (model.projector?.memoryBytes ?? 0),
     workerBufferBytes: PROCESS_BYTES + buffers.worker,
     // Layers are computed one after the other, in the same buffer.
     workerBufferBytesPerLayer: 0,

@@ -3,7 +3,7 @@ export type { NodeId, ModelId, ContentId, DeploymentId } from "./ids.ts";
 export { asNodeId, asModelId, asContentId, asDeploymentId, sameModel } from "./ids.ts";
 export { modelKind } from "./device-info.ts";
 export type { Accelerator, BandwidthSource, DecodedBandwidth, DeviceInfo, RaisableMemory } from "./device-info.ts";
-export type { EmbeddingUse, InfillTokens, KvType, LayerProfile, ModelProfile, Pooling } from "./model-profile.ts";
+export type { EmbeddingUse, InfillTokens, KvType, LayerProfile, ModelProfile, Pooling, Projector } from "./model-profile.ts";
 export { KV_BYTES_PER_ELEMENT } from "./model-profile.ts";
 export type {
   Inventory,

@@ -34,6 +34,15 @@ export interface EmbeddingUse {
   readonly whole: boolean;
 }
 
+/** What lets a model see images: a file beside its own, run by the head. */
+export interface Projector {
+  /** Its name in the model's folder. */
+  readonly file: string;
+  readonly fileBytes: number;
+  /** Weights, and intermediate results of the largest image. */
+  readonly memoryBytes: number;
+}
+
 /** Token ids that mark a text with a gap: before what precedes it, before what follows it, and where the model fills it. */
 export interface InfillTokens {
   readonly prefix: number;
@@ -60,6 +69,8 @@ export interface ModelProfile {
   readonly embeddingLength: number;
   /** Of a model that makes embeddings; null or absent: it generates text. */
   readonly embedding?: EmbeddingUse | null;
+  /** Null or absent: it sees nothing. */
+  readonly projector?: Projector | null;
   /** Null or absent: it was not made to fill gaps. */
   readonly infill?: InfillTokens | null;
   /** Null where the file has none. */

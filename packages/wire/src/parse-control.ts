@@ -100,6 +100,7 @@ const profile: Check<ModelProfile> = record({
   vocabularySize: count(),
   embeddingLength: count(),
   embedding: nullable(record({ pooling: oneOf(...POOLINGS), whole: flag })),
+  projector: nullable(record({ file: text(NAME_MAX), fileBytes: amount, memoryBytes: amount })),
   infill: nullable(record({ prefix: count(), suffix: count(), middle: count(), begin: nullable(count()) })),
   vocabulary: nullable(vocabulary),
   nextTokenLayers: layer,

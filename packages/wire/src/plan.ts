@@ -70,7 +70,7 @@ export interface PlanRequest {
 export interface PlanCosts {
   readonly stageOverheadMs: number;
   readonly contextTokensRead: number;
-  /** A draft model included. */
+  /** A draft model and what sees images included. */
   readonly headBufferBytes: number;
   readonly workerBufferBytes: number;
   readonly workerBufferBytesPerLayer: number;

@@ -28,6 +28,8 @@ export interface HeadModel {
   readonly path: string;
   /** Of a model that makes embeddings. */
   readonly embedding: EmbeddingUse | null;
+  /** Of one that sees images. */
+  readonly projectorPath: string | null;
 }
 
 /** What a run needs from the daemon. */
@@ -109,6 +111,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
         engine: config.engine,
         modelPath: config.model.path,
         embedding: config.model.embedding,
+        projectorPath: config.model.projectorPath,
         modelId: deployment.model,
         layers: {
           head: own === undefined ? 0 : layerCount(own.stage),

@@ -15,6 +15,7 @@ export function headArguments(spec: HeadSpec): readonly string[] {
     ["--load-mode", spec.mapped === true ? "mmap" : "none"],
     ...placementPairs(spec),
     ...batches(spec),
+    projector(spec),
     ["-fit", "off"],
     ["-fa", "on"],
     ["-c", String(spec.context * spec.slots)],
@@ -32,6 +33,12 @@ export function headArguments(spec: HeadSpec): readonly string[] {
     ["--host", "127.0.0.1"],
     ["--port", "0"],
   );
+}
+
+/** Images are the head's work: left to itself the engine gives them to the first device there is, which may be another machine. */
+function projector({ projectorPath, acceleratorId, layers }: HeadSpec): readonly string[] {
+  if (projectorPath === undefined || projectorPath === null) return [];
+  return ["--mmproj", projectorPath, ...(acceleratorId !== null && layers.head > 0 ? [] : ["--no-mmproj-offload"])];
 }
 
 function batches({ layers: { head, workers }, embedding, context }: HeadSpec): readonly (readonly string[])[] {

@@ -27,6 +27,8 @@ export interface HeadSpec {
   readonly acceleratorId: string | null;
   /** Of a model that makes embeddings. */
   readonly embedding?: EmbeddingUse | null;
+  /** The file that lets the model see images. */
+  readonly projectorPath?: string | null;
   /** Absent: every token by itself. */
   readonly speculation?: HeadSpeculation;
 }

@@ -24,7 +24,7 @@ export async function proveLayers(llamaServer: string, spec: HeadSpec, signal: A
   await using child = superviseProcess({
     name: "llama-server",
     command: llamaServer,
-    args: [...headArguments({ ...spec, layers: { ...spec.layers, workers } }), "-lv", "5"],
+    args: [...headArguments({ ...spec, projectorPath: null, layers: { ...spec.layers, workers } }), "-lv", "5"],
     // It must not serve anyone in the moment it listens.
     env: { GGML_NO_BACKTRACE: "1", LLAMA_API_KEY: randomBytes(24).toString("base64url") },
     isReady(line) {

@@ -9,20 +9,15 @@ const FLOAT_BYTES = 4;
 
 /** One text, or up to so many: each a string or its token ids. */
 const input: FieldRule = (value, param) => {
-  if (isText(value) || isTokens(value)) return [value];
+  if (typeof value === "string" || isTokens(value)) return [value];
   if (!Array.isArray(value) || value.length === 0 || value.length > EMBEDDING_INPUTS_MAX) {
-    throw invalidField(
-      param,
-      `must be a string that is not empty, an array of token ids, or up to ${EMBEDDING_INPUTS_MAX} of these`,
-    );
+    throw invalidField(param, `must be a string, an array of token ids, or up to ${EMBEDDING_INPUTS_MAX} of these`);
   }
   return value.map((item: unknown, at): Prompt => {
-    if (isText(item) || isTokens(item)) return item;
-    throw invalidField(`${param}[${at}]`, "must be a string that is not empty or an array of token ids");
+    if (typeof item === "string" || isTokens(item)) return item;
+    throw invalidField(`${param}[${at}]`, "must be a string or an array of token ids");
   });
 };
-
-const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
 
 const EMBEDDING_FIELDS: FieldRules = {
   input,
