@@ -48,7 +48,7 @@ interface ModelJson {
   readonly object: "model";
   readonly created: number;
   readonly owned_by: "clusterd";
-  readonly clusterd: Readonly<Record<string, unknown>>;
+  readonly clusterd: Readonly<Record<string, unknown>> & { readonly alias_of?: string };
 }
 
 function modelJson({ model, createdSeconds, phase, context, slots, head }: Route): ModelJson {
@@ -81,8 +81,7 @@ export function listModels(backend: Backend, caller: Pick<Caller, "models">): un
     ...aliases,
   ];
   const isFor = ({ id, clusterd }: ModelJson): boolean =>
-    mayUse(caller, id, String(clusterd["alias_of"] ?? id)) ||
-    (clusterd["alias_of"] === undefined && meansModel(caller, backend, id));
+    mayUse(caller, id, clusterd.alias_of ?? id) || (clusterd.alias_of === undefined && meansModel(caller, backend, id));
   return { object: "list", data: all.filter(isFor) };
 }
 
