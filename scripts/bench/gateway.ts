@@ -26,8 +26,9 @@ const ROUNDS = Number(values.rounds);
 const TOKENS = Number(values.tokens);
 const STREAMS = values.streams.split(",").map(Number);
 const SLOTS = Math.max(...STREAMS);
-/** A daemon that has been up for a while runs compiled code. */
-const WARM_ROUNDS = 4;
+/** A daemon that has been up for a while runs compiled code: what passes each way before anything counts. */
+const WARM_REQUESTS = 200;
+const WARM_REQUEST_TOKENS = 16;
 const CONTEXT = 512;
 /** The demo model's end of turn and end of text: answers are to be of equal length. */
 const ENDS = { "1": -100, "2": -100 };
@@ -56,11 +57,11 @@ interface Bench {
 let asked = 0;
 
 /** Prompts are alike in length and differ from the first word on: none finds the last one's in the slot's cache. */
-function bodyFor(model: string): string {
+function bodyFor(model: string, tokens: number): string {
   asked += 1;
   const content = `${10_000_000 + asked * 7_919} is a number. Tell a long story in which it matters.`;
   const messages = [{ role: "user", content }];
-  return JSON.stringify({ model, messages, stream: true, max_tokens: TOKENS, temperature: 0, logit_bias: ENDS });
+  return JSON.stringify({ model, messages, stream: true, max_tokens: tokens, temperature: 0, logit_bias: ENDS });
 }
 
 async function cpuMs({ daemons }: Bench): Promise<number> {
@@ -68,16 +69,15 @@ async function cpuMs({ daemons }: Bench): Promise<number> {
   return times.reduce<number>((sum, ms) => sum + (ms ?? 0), 0);
 }
 
-async function turn(bench: Bench, way: Way, streams: number): Promise<Turn> {
+async function turn(bench: Bench, way: Way, streams: number, tokensEach = TOKENS): Promise<Turn> {
   const target = bench.targets[way];
   const cpuBefore = await cpuMs(bench);
-  const begunMs = performance.now();
-  const all = await Promise.all(Array.from({ length: streams }, () => timedStream(target, bodyFor(target.model))));
-  const tookMs = performance.now() - begunMs;
+  const all = await Promise.all(Array.from({ length: streams }, () => timedStream(target, bodyFor(target.model, tokensEach))));
   const tokens = all.reduce((sum, stream) => sum + stream.tokens, 0);
   const firsts = all.map(({ firstTokenMs }) => firstTokenMs);
   return {
-    tokensPerSecond: tokens / (tookMs / 1e3),
+    // Of all streams together, the first token of each left out: its time is told by itself.
+    tokensPerSecond: all.reduce((sum, stream) => sum + (stream.tokens - 1) / (stream.decodeMs / 1e3), 0),
     firstTokenMs: median(firsts),
     gapsMs: all.flatMap(({ gapsMs }) => gapsMs),
     cpuMsPerToken: ((await cpuMs(bench)) - cpuBefore) / tokens,
@@ -86,15 +86,20 @@ async function turn(bench: Bench, way: Way, streams: number): Promise<Turn> {
 
 async function measure(bench: Bench, streams: number): Promise<void> {
   const turns: Record<Way, Turn[]> = { engine: [], head: [], other: [] };
-  for (let round = -WARM_ROUNDS; round < ROUNDS; round += 1) {
+  for (let round = 0; round < ROUNDS; round += 1) {
     // Who goes first takes turns as well.
     for (let index = 0; index < WAYS.length; index += 1) {
-      const way = WAYS[(index + round + WARM_ROUNDS) % WAYS.length] as Way;
-      const result = await turn(bench, way, streams);
-      if (round >= 0) turns[way].push(result);
+      const way = WAYS[(index + round) % WAYS.length] as Way;
+      turns[way].push(await turn(bench, way, streams));
     }
   }
   for (const way of WAYS) report(streams, way, turns[way], turns.engine);
+}
+
+async function warmUp(bench: Bench): Promise<void> {
+  for (let requests = 0; requests < WARM_REQUESTS; requests += SLOTS) {
+    for (const way of WAYS) await turn(bench, way, SLOTS, WARM_REQUEST_TOKENS);
+  }
 }
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));
@@ -148,7 +153,8 @@ try {
   await head.command(["load", values.model, ...wish, "--speculation", "off", "--wait"]);
   const daemons = [await pidOf(home("head")), await pidOf(home("other"))];
   const model = (await head.state()).deployments[0]?.model ?? values.model;
-  const agent = (): Agent => new Agent({ keepAlive: true });
+  // A connection per request: llama-server closes those it has kept for a while, whoever is about to use them.
+  const agent = (): Agent => new Agent({ keepAlive: false });
   const bench: Bench = {
     daemons,
     targets: {
@@ -164,6 +170,7 @@ try {
       "streams | way | tokens/s, all | ratio | first token, ms | more, ms | gap p50, ms | gap p99, ms | daemons' CPU ms per token";
     console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
   }
+  await warmUp(bench);
   for (const streams of STREAMS) await measure(bench, streams);
 } finally {
   for (const node of nodes.reverse()) await node[Symbol.asyncDispose]();

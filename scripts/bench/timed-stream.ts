@@ -4,8 +4,8 @@ import { request, type Agent } from "node:http";
 export interface TimedStream {
   /** From the request to the first chunk with text. */
   readonly firstTokenMs: number;
-  /** From the request to the last byte. */
-  readonly wholeMs: number;
+  /** From the first chunk with text to the last one. */
+  readonly decodeMs: number;
   readonly tokens: number;
   /** Between two chunks with text; 0 for those that came together. */
   readonly gapsMs: readonly number[];
@@ -53,7 +53,8 @@ export function timedStream({ url, apiKey, agent }: StreamTarget, body: string):
           if (answer.statusCode !== 200 || firstMs === undefined)
             return reject(new Error(`${url} answered ${answer.statusCode}.`));
           const gapsMs = comingMs.slice(1).map((ms, index) => ms - (comingMs[index] ?? ms));
-          resolve({ firstTokenMs: firstMs - begunMs, wholeMs: performance.now() - begunMs, tokens: comingMs.length, gapsMs });
+          const decodeMs = (comingMs.at(-1) ?? firstMs) - firstMs;
+          resolve({ firstTokenMs: firstMs - begunMs, decodeMs, tokens: comingMs.length, gapsMs });
         });
       },
     );

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import type { EngineRequest } from "@clusterd/gateway";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
 import { ClusterdError, type DeploymentId, type DeploymentView, type ErrorCode, type NodeId } from "@clusterd/wire";
@@ -11,10 +11,14 @@ import { passGate } from "../queue/pass-gate.ts";
 import { displayNames } from "../state/names.ts";
 import type { Store } from "../state/store.ts";
 import { allDeployments } from "../state/view.ts";
+import { createSpareWays } from "./spare-ways.ts";
 import { fetchEngine, type EngineWay } from "./engine-client.ts";
 
 const TICKET_MS_MAX = 5_000;
 const TICKETS_MAX = 64;
+/** How long opening a way to a head is tried again and again, and the pause between two tries. */
+const OPENING_MS_MAX = 4_000;
+const OPENING_PAUSE_MS = 100;
 /** After an exchange broke: how long the cause may take to be told. */
 const CAUSE_WAIT_MS = 1_500;
 
@@ -41,6 +45,7 @@ export interface EngineReachConfig {
 export function createEngineReach({ store, loop, mesh, dataPlane, queues }: EngineReachConfig): EngineReach {
   const tickets = new Map<DeploymentId, Ticket>();
   const waiters = createGateWaiters();
+  const spares = createSpareWays();
 
   function viewOf(deployment: DeploymentId): DeploymentView {
     const found = allDeployments(store.state).find((candidate) => candidate.id === deployment);
@@ -89,17 +94,39 @@ export function createEngineReach({ store, loop, mesh, dataPlane, queues }: Engi
     const { caller, path, more = false, signal, onWaiting } = request;
     const waiter = await waiters.begin(deployment, { caller, more, queueLimit: view.queue.limit, signal });
     try {
-      const ticket = await ticketOf(deployment, view);
-      const socket = await connectTo(view.head, deployment, ticket, signal);
-      socket.once("close", () => waiter[Symbol.dispose]());
       const onPosition = (position: number, retryAfterSeconds: number): void => {
         waiter.at(position, retryAfterSeconds);
         onWaiting?.(position);
       };
-      return { apiKey: await passGate(socket, { caller, path, more, signal, onPosition }), socket };
+      const pass = async (socket: Socket): Promise<EngineWay> => ({
+        apiKey: await passGate(socket, { caller, path, more, signal, onPosition }),
+        socket,
+      });
+      const key = `${deployment}/${view.epoch}`;
+      const spare = spares.take(key);
+      const early = spare === null ? null : await pass(spare).catch((error: unknown) => ifAnswer(error, signal));
+      const way = early ?? (await pass(await openWay(deployment, view, signal)));
+      if (way.socket.destroyed) waiter[Symbol.dispose]();
+      else way.socket.once("close", () => waiter[Symbol.dispose]());
+      spares.refill(key, (within) => openWay(deployment, view, within));
+      return way;
     } catch (error) {
       waiter[Symbol.dispose]();
       throw error;
+    }
+  }
+
+  /** Nothing has been asked yet: what a busy head closes in its first steps may be tried once more, with another ticket. */
+  async function openWay(deployment: DeploymentId, view: DeploymentView, signal: AbortSignal): ReturnType<DataPlane["connect"]> {
+    const deadlineMs = performance.now() + OPENING_MS_MAX;
+    for (;;) {
+      try {
+        return await connectTo(view.head, deployment, await ticketOf(deployment, view), signal);
+      } catch (error) {
+        const isAlive = store.state.others.get(view.head)?.state === "alive";
+        if (signal.aborted || isAnswer(error) || !isAlive || performance.now() >= deadlineMs) throw error;
+        await new Promise((done) => setTimeout(done, OPENING_PAUSE_MS));
+      }
     }
   }
 
@@ -132,7 +159,7 @@ export function createEngineReach({ store, loop, mesh, dataPlane, queues }: Engi
         return new ClusterdError("shards_unreachable", "The deployment was stopped while it answered.", { cause: error });
       if (view.reason !== null && (view.state !== "ready" || view.epoch !== epoch)) return fromReason(view.reason, error);
       if (performance.now() >= deadline)
-        return new ClusterdError("engine_crashed", "The engine stopped answering.", { cause: error });
+        return new Unexplained("engine_crashed", `The engine stopped answering: ${textOf(error)}.`, { cause: error });
       await new Promise((done) => setTimeout(done, 25));
     }
   }
@@ -155,6 +182,16 @@ export function createEngineReach({ store, loop, mesh, dataPlane, queues }: Engi
       return fetchEngine(way, request, (error) => explain(deployment, epoch, error));
     },
   };
+}
+
+function textOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+}
+
+/** Null for a spare way that was closed before it was used. */
+function ifAnswer(error: unknown, signal: AbortSignal): null {
+  if (signal.aborted || isAnswer(error)) throw error;
+  return null;
 }
 
 /** Whether the error tells its cause: the queue's word, the gate's, this node's. A way that broke does not know why. */
