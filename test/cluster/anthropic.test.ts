@@ -95,6 +95,15 @@ describe("the official client", () => {
     expect(next.role).toBe("assistant");
   });
 
+  test.each([false, true])("has an answer that it began itself gone on with (stream: %s)", async (streaming) => {
+    const request = ask("What is the capital of France?");
+    const messages = [...request.messages, { role: "assistant" as const, content: "The capital of France" }];
+    const answer = streaming
+      ? await client.messages.stream({ ...request, messages }).finalMessage()
+      : await client.messages.create({ ...request, messages });
+    expect(textOf(answer)).toBe(" is Paris.");
+  });
+
   test("gets an answer in the shape of a schema", async () => {
     const schema = { type: "object", properties: { city: { enum: ["Paris"] } }, required: ["city"], additionalProperties: false };
     const answer = await client.messages.create({ ...ask("Where?"), output_config: { format: { type: "json_schema", schema } } });
