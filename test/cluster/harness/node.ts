@@ -8,7 +8,7 @@ import type { ClusterState } from "../../../packages/wire/src/index.ts";
 import type { Host } from "./hosts.ts";
 
 const MAIN = resolve(import.meta.dirname, "../../../packages/cli/src/main.ts");
-const EVENT_MS_MAX = 60_000;
+const EVENT_MS_MAX = 150_000;
 const POLL_MS = 100;
 const OUTPUT_BYTES_MAX: number = 16 * 1024 * 1024;
 
@@ -32,8 +32,8 @@ export interface TestNode extends AsyncDisposable {
   state(): Promise<ClusterState>;
   /** Polls the state until it is as wanted. */
   until(wanted: (state: ClusterState) => boolean, what: string): Promise<ClusterState>;
-  /** One POST to its API from its own host; the body as text. */
-  post(path: string, body: unknown): Promise<string>;
+  /** One POST to its API from its own host, with any of curl's own words besides; the body as text. */
+  post(path: string, body: unknown, ...curlWords: readonly string[]): Promise<string>;
   /** The state by HTTP: a command's start costs half a second of a core, which counts where there are many. */
   peek(): Promise<ClusterState>;
   end(signal: NodeJS.Signals): Promise<number | null>;
@@ -132,7 +132,8 @@ export async function startNode(
         await new Promise((done) => setTimeout(done, POLL_MS));
       }
     },
-    post: (path, body) => curl(path, "-N", "-H", "content-type: application/json", "-d", JSON.stringify(body)),
+    post: (path, body, ...words) =>
+      curl(path, "-N", "-H", "content-type: application/json", "-d", JSON.stringify(body), ...words),
     peek: async () => JSON.parse(await curl("/cluster/v1/state")) as ClusterState,
     end,
     async [Symbol.asyncDispose]() {

@@ -63,19 +63,22 @@ function noRoom(
 ): NoRoom {
   const busy = others.filter(({ view }) => view.onDemand !== null && view.onDemand !== undefined && !view.onDemand.idle);
   const waits = fewestEvictions([...idle, ...busy.sort(byLastUse)], fits)?.filter((one) => busy.includes(one)) ?? [];
-  if (waits.length > 0)
-    return { refusal: advised(refusal, waits, "is at work and makes room when it is idle"), waitsFor: waits.map(nameOf) };
+  if (waits.length > 0) {
+    const names = waits.map(nameOf);
+    const are = names.length === 1 ? "is" : "are";
+    return { refusal: advised(refusal, `Once ${names.join(" and ")} ${are} idle, it fits.`), waitsFor: names };
+  }
   const kept = others.filter((one) => !idle.includes(one));
-  const gone = fewestEvictions([...idle, ...kept], fits)?.filter((one) => kept.includes(one)) ?? [];
-  return { refusal: gone.length === 0 ? refusal : advised(refusal, gone, "would make room"), waitsFor: [] };
+  const gone = (fewestEvictions([...idle, ...kept], fits) ?? []).filter((one) => kept.includes(one)).map(nameOf);
+  if (gone.length === 0) return { refusal, waitsFor: [] };
+  const commands = gone.map((name) => `clusterd unload ${name}`).join(", ");
+  return {
+    refusal: advised(refusal, `Unloading ${gone.join(" and ")} makes room, and then it fits: ${commands}.`),
+    waitsFor: [],
+  };
 }
 
-function advised(refusal: Refusal, others: readonly AdvertDeployment[], how: string): Refusal {
-  const names = others.map(nameOf);
-  const commands = names.map((name) => `clusterd unload ${name}`).join(", ");
-  const sentence = how.startsWith("would")
-    ? `Unloading ${names.join(" and ")} ${how}, and then it fits: ${commands}.`
-    : `${names.join(" and ")} ${how}.`;
+function advised(refusal: Refusal, sentence: string): Refusal {
   return { ...refusal, suggestions: [sentence, ...refusal.suggestions] };
 }
 

@@ -1,6 +1,7 @@
 import type { DeploymentId, ModelProfile, Placement } from "@clusterd/wire";
 import type { HeadCommands } from "../planning/head-commands.ts";
 import { doesNotFit, waitsForRoom } from "../planning/refusal-text.ts";
+import type { PlanQuestion } from "../planning/plan-cluster.ts";
 import type { PlanWish } from "../state/daemon-state.ts";
 import type { Store } from "../state/store.ts";
 import { findRoom, isRoom } from "./make-room.ts";
@@ -13,13 +14,13 @@ export type MakeRoom = (
   profile: ModelProfile,
   wish: PlanWish,
   replacing: ReadonlySet<DeploymentId>,
-  options: { readonly signal: AbortSignal; readonly forRequest: boolean },
+  options: { readonly signal: AbortSignal; readonly forRequest: boolean; readonly question?: PlanQuestion },
 ) => Promise<Placement>;
 
 export function createRoomMaker(store: Store, commands: Pick<HeadCommands, "evict">): MakeRoom {
-  return async (profile, wish, replacing, { signal, forRequest }) => {
+  return async (profile, wish, replacing, { signal, forRequest, question }) => {
     for (let round = 1; ; round++) {
-      const found = findRoom(store.state, profile, wish, replacing);
+      const found = findRoom(store.state, profile, wish, replacing, question);
       if (!isRoom(found)) {
         if (forRequest && found.waitsFor.length > 0) throw waitsForRoom(profile.id, found.waitsFor);
         throw doesNotFit(profile.id, found.refusal);
