@@ -164,25 +164,39 @@ export function createEngineReach({ store, loop, mesh, dataPlane, queues }: Engi
     }
   }
 
+  async function attempt(deployment: DeploymentId, request: EngineRequest): Promise<Response> {
+    const view = viewOf(deployment);
+    const { signal } = request;
+    signal.throwIfAborted();
+    let way: EngineWay;
+    try {
+      way = await (view.head === store.state.self ? reachHere(deployment, request) : reachThere(deployment, view, request));
+    } catch (error) {
+      if (signal.aborted || isAnswer(error)) throw error;
+      throw await explain(deployment, view.epoch, error);
+    }
+    // While it waited the deployment may have been started anew.
+    const { epoch } = viewOf(deployment);
+    return fetchEngine(way, request, (error) => explain(deployment, epoch, error));
+  }
+
   return {
     workAt: (deployment) => Math.max(queues.workOf(deployment), waiters.openAt(deployment)),
     async fetch(deployment, request) {
-      const view = viewOf(deployment);
-      const { signal } = request;
-      signal.throwIfAborted();
-      let way: EngineWay;
       try {
-        way = await (view.head === store.state.self ? reachHere(deployment, request) : reachThere(deployment, view, request));
+        return await attempt(deployment, request);
       } catch (error) {
-        if (signal.aborted || isAnswer(error)) throw error;
-        throw await explain(deployment, view.epoch, error);
+        // A connection that broke before anything was answered, between ends that are both well: where processors are short, waits
+        // within it run out. It has waited already.
+        if (!(error instanceof Unexplained) || request.signal.aborted) throw error;
+        return attempt(deployment, { ...request, more: true });
       }
-      // While it waited the deployment may have been started anew.
-      const { epoch } = viewOf(deployment);
-      return fetchEngine(way, request, (error) => explain(deployment, epoch, error));
     },
   };
 }
+
+/** An exchange that broke although the deployment is well. */
+class Unexplained extends ClusterdError {}
 
 function textOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");

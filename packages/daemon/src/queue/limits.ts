@@ -21,6 +21,6 @@ export const GATE_ASK_MS_MAX = 10_000;
 /** Ways to one gate that a member may have open: what waits, and what has a turn. */
 export const GATE_CONNECTIONS_MAX = 640;
 /** Ways to one head that are being opened at once: whoever proves nothing yet is one of few there. */
-export const GATE_OPENING_MAX = 16;
+export const GATE_OPENING_MAX = 8;
 /** A caller's name as the gate takes it. */
 export const CALLER_LENGTH_MAX = 256;
