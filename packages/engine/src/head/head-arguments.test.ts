@@ -77,6 +77,35 @@ test("a head that maps its file", () => {
   expect(headArguments(spec(4, [12], { mapped: true })).join(" ")).toContain("--load-mode mmap");
 });
 
+describe("embeddings", () => {
+  const batches = (args: readonly string[]) => [valueOf(args, "-b"), valueOf(args, "-ub"), valueOf(args, "--pooling")];
+
+  test("a text that is computed in one piece fits a batch whole, over any number of stages", () => {
+    const args = headArguments(spec(0, [3, 3, 3], { context: 300, embedding: { pooling: "mean", whole: true } }));
+    expect(args).toContain("--embeddings");
+    // As many as the context is rounded up to.
+    expect(batches(args)).toEqual(["512", "512", "mean"]);
+  });
+
+  test("any other goes through the stages in pieces", () => {
+    expect(batches(headArguments(spec(2, [2], { embedding: { pooling: "last", whole: false } })))).toEqual([
+      "256",
+      "256",
+      "last",
+    ]);
+    expect(headArguments(spec(2, [2]))).not.toContain("--embeddings");
+  });
+});
+
+test("images are the head's work: on its accelerator where it has layers there, else on its CPU", () => {
+  const seeing = { projectorPath: "mmproj.gguf" };
+  expect(valueOf(headArguments(spec(2, [2], seeing)), "--mmproj")).toBe("mmproj.gguf");
+  expect(headArguments(spec(2, [2], seeing))).toContain("--no-mmproj-offload");
+  expect(headArguments(spec(0, [4], { ...seeing, acceleratorId: "CUDA0" }))).toContain("--no-mmproj-offload");
+  expect(headArguments(spec(2, [2], { ...seeing, acceleratorId: "CUDA0" }))).not.toContain("--no-mmproj-offload");
+  expect(headArguments(spec(2, [2]))).not.toContain("--mmproj");
+});
+
 describe("speculation", () => {
   const flags = (speculation: HeadSpeculation): string => headArguments(spec(4, [12], { kv: "q4_0", speculation })).join(" ");
   const plain = headArguments(spec(4, [12], { kv: "q4_0" })).join(" ");
