@@ -1,6 +1,6 @@
 // What the gateway costs: streams straight from a llama-server, through the gateway of its own node, and through the gateway of another
 // node and a tunnel, taking turns in one run against the same llama-server. Linux: the llama-server behind is found in /proc.
-// Usage: node scripts/bench/gateway.ts [--model REF] [--streams 1,4] [--rounds N] [--tokens N] [--json]
+// Usage: node scripts/bench/gateway.ts [--model REF] [--streams 1,4] [--rounds N] [--tokens N] [--warm N] [--json]
 import { Agent } from "node:http";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     streams: { type: "string", default: "1,4" },
     rounds: { type: "string", default: "20" },
     tokens: { type: "string", default: "96" },
+    warm: { type: "string", default: "200" },
     json: { type: "boolean", default: false },
   },
 });
@@ -27,7 +28,7 @@ const TOKENS = Number(values.tokens);
 const STREAMS = values.streams.split(",").map(Number);
 const SLOTS = Math.max(...STREAMS);
 /** A daemon that has been up for a while runs compiled code: what passes each way before anything counts. */
-const WARM_REQUESTS = 200;
+const WARM_REQUESTS = Number(values.warm);
 const WARM_REQUEST_TOKENS = 16;
 const CONTEXT = 512;
 /** The demo model's end of turn and end of text: answers are to be of equal length. */
