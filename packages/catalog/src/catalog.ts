@@ -11,7 +11,7 @@ import { partName } from "./split-parts.ts";
 import { isProjectorName } from "./projector.ts";
 import { readModelFile, type ModelFile } from "./read-model.ts";
 import { DEFAULT_QUANTISATION } from "./remote/choose-files.ts";
-import { readRemoteModel } from "./remote/read-remote.ts";
+import { readRemoteModel, type RemoteModel } from "./remote/read-remote.ts";
 
 /** A model that comes with clusterd, under a short name. */
 export interface BundledModel {
@@ -37,6 +37,8 @@ export interface Catalog {
   resolve(ref: string, signal: AbortSignal): Promise<ModelFile>;
   /** What a model is like, to plan with: besides those of `resolve`, of a name of the catalogue and of `hf:` REFs, whose headers alone are read. */
   describe(ref: string, signal: AbortSignal): Promise<ModelProfile>;
+  /** A model on the hub, by an `hf:` REF: what it is like, from its headers, and where its files are. */
+  locate(ref: string, signal: AbortSignal): Promise<RemoteModel>;
   /** Like `resolve` but for names only, without looking at the disk. */
   known(ref: string): ModelFile | null;
   byContent(id: ContentId): ModelFile | null;
@@ -172,8 +174,9 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
       }
       return file;
     },
+    locate: (ref, signal) => readRemoteModel(ref, { cacheDir: headers, env, signal }),
     async describe(ref, signal) {
-      if (ref.startsWith("hf:") && known(ref) === null) return readRemoteModel(ref, { cacheDir: headers, env, signal });
+      if (ref.startsWith("hf:") && known(ref) === null) return (await catalog.locate(ref, signal)).profile;
       const catalogued = known(ref) === null && !looksLikePath(ref) ? knownProfileOf(ref) : null;
       return catalogued ?? (await catalog.resolve(ref, signal)).profile;
     },

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { existsSync } from "node:fs";
 import { unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { openCatalog, openShardStore } from "@clusterd/catalog";
+import { openCatalog, openShardStore, type ModelFile } from "@clusterd/catalog";
 import { DASHBOARD_DIR } from "@clusterd/dashboard";
 import { describeAccelerator } from "@clusterd/device";
 import { defaultThreads, ensureEngine } from "@clusterd/engine";
@@ -26,6 +26,7 @@ import {
   DEPLOYMENTS_PER_NODE_MAX,
   NAME_LENGTH_MAX,
   placeText,
+  type ContentId,
   type DeployRequest,
   type DeployWish,
   type DeploymentId,
@@ -80,7 +81,7 @@ import { allDeployments } from "./state/view.ts";
 import { tellEvents } from "./tell-events.ts";
 import { readUpstreams } from "./upstream/read-upstreams.ts";
 import { tellUpstreams, upstreamViews } from "./upstream/upstream-views.ts";
-import { fetchStages, layersMissing } from "./weights/fetch-stages.ts";
+import { fetchStages, layersMissing, ownPart } from "./weights/fetch-stages.ts";
 import { createLayerFetch } from "./weights/layer-fetch.ts";
 import { reachWeights } from "./weights/reach-weights.ts";
 import { createWeightOffers } from "./weights/weight-offers.ts";
@@ -220,10 +221,9 @@ async function compose(
   const keys = stack.use(createKeyStore({ settings, self: identity.id, nowMs: Date.now, log: warn }));
 
   const shards = stack.use(await openShardStore({ dir: paths.shards, cacheDir: join(paths.cache, "profiles"), signal }));
-  const weights = createModelWeights(
-    { byContent: (id) => catalog.byContent(id) ?? shards.fileOf(id) },
-    join(paths.cache, "digests"),
-  );
+  /** Of a model that is here, whole or in parts. */
+  const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
+  const weights = createModelWeights({ byContent: fileOf }, join(paths.cache, "digests"));
   const workers: WorkerHost = stack.use(
     createWorkerHost({
       engine,
@@ -293,19 +293,29 @@ async function compose(
           : theMesh().request(node, request, { signal: within }),
     },
     fetchLayers(deployment, onProgress, within) {
+      const hub = catalog.byContent(deployment.contentId) === null ? (deployment.asked.hub ?? null) : null;
+      if (hub === null && !layersMissing(store.state, deployment)) return null;
       const config = { store, deployment, ask: theMesh().request, nameOf, onProgress, log: say, signal: within };
-      return layersMissing(store.state, deployment) ? fetchStages(config) : null;
+      const own = deployment.placement.stages.findIndex(({ node }) => node === store.state.self);
+      return Promise.all([
+        hub === null
+          ? null
+          : layers.fetchOwn(ownPart(store.state, deployment, hub), (done) => void (own >= 0 && onProgress(own, done)), within),
+        fetchStages(config),
+      ]).then(() => undefined);
     },
     modelFile(model, contentId) {
-      const file = catalog.byContent(contentId);
+      const file = fileOf(contentId);
       if (file === null) throw new ClusterdError("model_broken", `The file of ${model} is not on this node any more.`);
       const { embedding = null, projector = null } = file.profile;
       return { path: file.path, embedding, projectorPath: projector === null ? null : join(dirname(file.path), projector.file) };
     },
     replan(deployment) {
-      const file = catalog.byContent(deployment.contentId);
+      const file = fileOf(deployment.contentId);
       if (file === null) throw new ClusterdError("model_broken", `The file of ${deployment.model} is not on this node any more.`);
-      const result = planForCluster(store.state, file.profile, deployment.wish, new Set([deployment.id]));
+      // As the head of a part it goes on being that.
+      const question = { selfHeads: deployment.asked.hub != null };
+      const result = planForCluster(store.state, file.profile, deployment.wish, new Set([deployment.id]), question);
       if (!result.feasible) throw doesNotFit(deployment.model, result);
       return withNodeIds(store.state, result);
     },
@@ -313,15 +323,15 @@ async function compose(
   });
 
   function startHere({ deployment: id, contentId, placement, wish }: Omit<DeployRequest, "type">): void {
-    const file = catalog.byContent(contentId);
-    if (file === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
+    const model = catalog.byContent(contentId)?.profile.id ?? (wish.hub == null ? null : placement.model.name);
+    if (model === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
     if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX)
       throw new ClusterdError("does_not_fit", `This node heads ${DEPLOYMENTS_PER_NODE_MAX} deployments already.`);
     const wanted = placement.speculation.draft;
     const draft = wanted === null ? null : (catalog.byContent(wanted.contentId)?.profile ?? null);
     if (wanted !== null && draft === null)
       throw new ClusterdError("not_found", `This node does not have the draft model ${wanted.model} and cannot be the head.`);
-    const deployment = newDeployment(id, file.profile.id, contentId, placement, draft, wish);
+    const deployment = newDeployment(id, model, contentId, placement, draft, wish);
     store.dispatch({ type: "deployment-wanted", deployment });
   }
   function stopHere(id: DeploymentId): boolean {

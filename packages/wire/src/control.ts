@@ -1,5 +1,6 @@
 import type { ErrorCode } from "./errors.ts";
 import type { ReplanPolicy } from "./cluster-state.ts";
+import type { HubPlace } from "./hub-place.ts";
 import type { ContentId, DeploymentId, NodeId } from "./ids.ts";
 import type { ModelProfile } from "./model-profile.ts";
 import type { Placement } from "./plan.ts";
@@ -13,6 +14,8 @@ export interface DeployWish {
   readonly replan: ReplanPolicy;
   /** Tokens per slot; null or absent: chosen with the placement. */
   readonly context?: number | null;
+  /** Where each node fetches its part of the model from, where no member has all of it. */
+  readonly hub?: HubPlace | null;
   /** Null or absent: a person asked. Else a request did, and what it loaded goes after so many seconds of idleness (null: never). */
   readonly onDemand?: { readonly keepAliveSeconds: number | null } | null;
 }
@@ -128,6 +131,8 @@ export interface FetchLayersRequest {
   readonly root: NodeId;
   /** Further members that may have some of it. */
   readonly holders: readonly NodeId[];
+  /** Where the rest is; null or absent: with members alone. */
+  readonly hub?: HubPlace | null;
 }
 
 /** Ask for a way to what a node has of a model. */

@@ -50,6 +50,7 @@ export type {
   StageTiming,
   StageView,
 } from "./cluster-state.ts";
+export type { HubPlace } from "./hub-place.ts";
 export type { PullEvent, PullView } from "./pull-view.ts";
 export type { Advert, AdvertDeployment, AdvertModel, DataPlaneAddress, EngineSummary } from "./advert.ts";
 export { isNewer } from "./advert.ts";

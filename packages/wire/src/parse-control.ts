@@ -1,6 +1,7 @@
 import { amount, bytes, count, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
 import type { ControlAnswers, ControlFailure, ControlReply, ControlRequest, DeployWish } from "./control.ts";
 import { ClusterdError, type ErrorCode } from "./errors.ts";
+import { hubPlace } from "./hub-place.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
 import { POOLINGS, type ModelProfile } from "./model-profile.ts";
@@ -86,6 +87,7 @@ const wish: Check<DeployWish> = record({
   without: list(text<NodeId>(ID_LENGTH_MAX), CLUSTER_NODES_MAX),
   replan: oneOf("ask", "auto"),
   context: nullable(count()),
+  hub: nullable(hubPlace),
   onDemand: nullable(record({ keepAliveSeconds: nullable(amount) })),
 });
 
@@ -161,6 +163,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     lastLayer: layer,
     root: text<NodeId>(ID_LENGTH_MAX),
     holders: list(text<NodeId>(ID_LENGTH_MAX), CLUSTER_NODES_MAX),
+    hub: nullable(hubPlace),
   }),
   drain: record({ type: oneOf("drain"), on: flag }),
   settings: record({ type: oneOf("settings"), whole: flag, floor: count(), entries: settingEntries }),

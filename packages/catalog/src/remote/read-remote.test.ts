@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { ModelProfile } from "@clusterd/wire";
 import { afterAll, afterEach, expect, test } from "vitest";
 import { openCatalog } from "../catalog.ts";
 import { guardHeader, newContentHash } from "../header-guard.ts";
@@ -85,7 +86,8 @@ const read = (
   endpoint: string,
   env: Record<string, string> = {},
   cacheDir = join(folder, `cache-${homes++}`),
-): ReturnType<typeof readRemoteModel> => readRemoteModel(ref, { cacheDir, env: { HF_ENDPOINT: endpoint, ...env }, signal });
+): Promise<ModelProfile> =>
+  readRemoteModel(ref, { cacheDir, env: { HF_ENDPOINT: endpoint, ...env }, signal }).then(({ profile }) => profile);
 
 test("a remote model is the same as the file, by its header alone, which is kept", async () => {
   // Weights enough that reading them all would show.

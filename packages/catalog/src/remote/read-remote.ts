@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join, posix } from "node:path";
-import { asModelId, type ModelProfile } from "@clusterd/wire";
+import { asModelId, type HubPlace, type ModelProfile } from "@clusterd/wire";
 import { buildProfile } from "../build-profile.ts";
 import { newContentHash, walkHeader, type GuardedHeader } from "../header-guard.ts";
 import { readMetadata } from "../read-metadata.ts";
@@ -20,11 +20,18 @@ export interface ReadRemoteOptions {
   readonly signal: AbortSignal;
 }
 
+/** A model on a hub: what it is like, and where its files are. */
+export interface RemoteModel {
+  readonly profile: ModelProfile;
+  readonly place: HubPlace;
+}
+
 /**
- * The profile of a model on a hub, from the headers of its files: a few megabytes, no weights. They go through the same guard as files
+ * A model on a hub, from the headers of its files: a few megabytes, no weights. They go through the same guard as files
  * on the disk; headers are kept by commit. Throws `usage`, `not_found`, `not_admitted`, `unsupported`, `timeout`, `model_broken`.
  */
-export async function readRemoteModel(ref: string, { cacheDir, env, signal }: ReadRemoteOptions): Promise<ModelProfile> {
+export async function readRemoteModel(ref: string, options: ReadRemoteOptions): Promise<RemoteModel> {
+  const { cacheDir, env, signal } = options;
   const hubRef = parseHubRef(ref);
   const { repo } = hubRef;
   const config = hubConfig(env);
@@ -43,7 +50,11 @@ export async function readRemoteModel(ref: string, { cacheDir, env, signal }: Re
   const [first] = headers;
   const profile = buildProfile(headers, hash.digest("hex"), await readMetadata(first?.path ?? "", signal));
   await forgetOldest(cacheDir);
-  return { ...profile, id: asModelId(`${repo}:${quantisation}`) };
+  const parts = files.map(({ path }, part) => ({ path, bytes: headers[part]?.fileBytes ?? 0 }));
+  return {
+    profile: { ...profile, id: asModelId(`${repo}:${quantisation}`) },
+    place: { repo, commit: listing.commit, files: parts },
+  };
 }
 
 function keyOf(config: HubConfig, repo: string, revision: string): string {

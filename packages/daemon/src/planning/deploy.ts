@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Catalog } from "@clusterd/catalog";
 import type { LoadBody, LoadResult } from "@clusterd/gateway";
 import {
+  asClusterdError,
   asDeploymentId,
   ClusterdError,
   sameModel,
@@ -11,6 +12,7 @@ import {
   type DeploymentId,
   type DeployRequest,
   type DeployWish,
+  type HubPlace,
   type ModelId,
   type ModelProfile,
   type NodeId,
@@ -20,6 +22,7 @@ import {
 import { modelNamed } from "../gateway/routes.ts";
 import { findRoom, isRoom, withEvictions } from "../on-demand/make-room.ts";
 import { createRoomMaker } from "../on-demand/room-maker.ts";
+import type { DaemonState } from "../state/daemon-state.ts";
 import { allDeployments } from "../state/view.ts";
 import { askedWish, sameStages } from "./headed.ts";
 import { createHeadCommands, type HeadCommands, type HeadCommandsConfig } from "./head-commands.ts";
@@ -61,6 +64,12 @@ interface Change {
   begin(plan: Placement): Promise<DeploymentId>;
 }
 
+/** Whether some member that is there has the whole of a model. */
+function hasModel({ own, others }: DaemonState, contentId: ContentId): boolean {
+  const alive = [...others.values()].filter(({ state }) => state === "alive").map(({ advert }) => advert);
+  return [own, ...alive].some(({ models }) => models.some((model) => model.contentId === contentId));
+}
+
 export function createDeployer(config: DeployConfig): Deployer {
   const { store, catalog } = config;
   const commands = createHeadCommands(config);
@@ -86,6 +95,18 @@ export function createDeployer(config: DeployConfig): Deployer {
     const profile = use === "describe" ? await catalog.describe(ref, signal) : (await catalog.resolve(ref, signal)).profile;
     config.modelsChanged();
     return profile;
+  }
+
+  /** The model to load, and where on the hub it is where no member has it. */
+  async function modelToLoad(ref: string, signal: AbortSignal): Promise<{ profile: ModelProfile; hub: HubPlace | null }> {
+    try {
+      return { profile: await profileOf(ref, signal), hub: null };
+    } catch (error) {
+      if (!ref.startsWith("hf:") || asClusterdError(error).code !== "not_found") throw error;
+      const { profile, place } = await catalog.locate(ref, signal);
+      const isHere = hasModel(store.state, profile.contentId);
+      return { profile, hub: isHere ? null : place };
+    }
   }
 
   async function profileOfContent(contentId: ContentId, signal: AbortSignal): Promise<ModelProfile> {
@@ -214,7 +235,7 @@ export function createDeployer(config: DeployConfig): Deployer {
     },
     async load(body, signal) {
       mustBeMember();
-      const profile = await profileOf(body.model, signal);
+      const { profile, hub } = await modelToLoad(body.model, signal);
       const draft = body.draft === undefined ? null : await profileOf(body.draft, signal);
       const known = running(profile.contentId);
       if (body.replan === "now") return move(body, profile, known, signal);
@@ -226,12 +247,12 @@ export function createDeployer(config: DeployConfig): Deployer {
       const replicas = isSame ? known.length : (body.replicas ?? 1);
       const placements =
         replicas === 1 && !isSame
-          ? [await makeRoom(profile, wish, replacing, { signal, forRequest: false })]
+          ? [await makeRoom(profile, wish, replacing, { signal, forRequest: false, question: { asIfThere: hub !== null } })]
           : (await placeReplicas(store.state, profile, wish, replacing, { replicas, signal })).placements;
       const stays = (deployment: AdvertDeployment, plan: Placement): boolean =>
         !says && (placements.length === known.length || runsAs(store.state, deployment, plan));
       const { head, pins, without } = wish;
-      const asked = { head, pins, without, replan: body.replan ?? "ask", context: wish.context };
+      const asked = { head, pins, without, replan: body.replan ?? "ask", context: wish.context, hub };
       const begin = (plan: Placement): Promise<DeploymentId> =>
         start({ contentId: profile.contentId, wish: asked, plan }, signal);
       // What a request had loaded stays from now on.

@@ -23,6 +23,8 @@ export interface PlanQuestion {
   readonly promptTokens?: number | undefined;
   /** Where no node has the model's file: plan as if every one had it. */
   readonly asIfThere?: boolean;
+  /** This node may be the head whatever it has: it fetches what it needs. */
+  readonly selfHeads?: boolean;
 }
 
 const AS_IF_THERE = "No node has this model yet: planned as if each had its file.";
@@ -45,7 +47,9 @@ export function clusterRequest(
   const nameOf = (id: NodeId): string => names.get(id) ?? id;
   // The head has the draft model beside the model.
   const files = [model.contentId, ...(wish.draft === null ? [] : [wish.draft.contentId])];
-  const machines = machinesOf(state, files);
+  const machines = machinesOf(state, files).map((machine) =>
+    question.selfHeads === true && machine.id === state.self ? { ...machine, canHead: true } : machine,
+  );
   const isNowhere = question.asIfThere === true && !machines.some(({ canHead }) => canHead);
   const { top, promptTokens } = question;
   const taken = replicaHosts(state, model.contentId, replacing);

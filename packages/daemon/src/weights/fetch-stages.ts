@@ -6,10 +6,12 @@ import {
   type Advert,
   type ControlAnswers,
   type FetchLayersRequest,
+  type HubPlace,
   type NodeId,
   type PlanStage,
 } from "@clusterd/wire";
 import type { DaemonState, HeadedDeployment } from "../state/daemon-state.ts";
+import type { OwnPart } from "./layer-fetch.ts";
 import type { Store } from "../state/store.ts";
 
 const ASK_MS_MAX = 10_000;
@@ -50,6 +52,22 @@ function holdersOf({ others }: DaemonState, deployment: HeadedDeployment): reado
     .map(({ advert }) => advert.node);
 }
 
+/** What the head itself has to fetch, where no member has all of the model. */
+export function ownPart(state: DaemonState, deployment: HeadedDeployment, hub: HubPlace): OwnPart {
+  const { model, contentId, placement } = deployment;
+  // One process, or one for each accelerator: all read the same file.
+  const own = placement.stages.filter(({ node }) => placeOf(node as NodeId).node === state.self);
+  return {
+    model,
+    contentId,
+    hub,
+    firstLayer: own.length === 0 ? 0 : Math.min(...own.map(({ firstLayer }) => firstLayer)),
+    lastLayer: own.length === 0 ? -1 : Math.max(...own.map(({ lastLayer }) => lastLayer)),
+    isHead: true,
+    holders: placement.stages.map(({ node }) => placeOf(node as NodeId).node).filter((node) => node !== state.self),
+  };
+}
+
 /**
  * Has every remote stage's node fetch its layers to its own disk, all at once, and waits. A node that cannot (no room, say) is said by
  * name: its layers are then sent with every load, as far as the head has them.
@@ -75,6 +93,7 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
     firstLayer: stage.firstLayer,
     lastLayer: stage.lastLayer,
     root: self,
+    hub: deployment.asked.hub ?? null,
     // Those that have other layers of it may have these as well, from an earlier placement.
     holders: [
       ...holdersOf(store.state, deployment),

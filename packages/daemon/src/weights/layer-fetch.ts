@@ -1,12 +1,17 @@
 import {
   blocksFor,
+  hubModel,
   bytesOf,
   fetchBlocks,
   openWholeFile,
   type Block,
+  type BlockSource,
   type Catalog,
+  type FetchBlocksOptions,
   type HeldModel,
+  type ShardFile,
   type ShardStore,
+  type ShardWish,
 } from "@clusterd/catalog";
 import {
   asClusterdError,
@@ -14,6 +19,7 @@ import {
   type ContentId,
   type ControlAnswers,
   type FetchLayersRequest,
+  type HubPlace,
   type NodeId,
 } from "@clusterd/wire";
 import type { MemberWeights } from "./member-weights.ts";
@@ -38,8 +44,18 @@ export interface LayerFetchConfig {
 export interface LayerFetch extends AsyncDisposable {
   /** Begins to fetch, or tells how far it is. */
   fetch(request: FetchLayersRequest): ControlAnswers["fetch-layers"];
+  /** What this node needs as the head of a model that nobody has whole: its own layers, the embeddings and the output. */
+  fetchOwn(wanted: OwnPart, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<void>;
   /** What this node has of a model: its whole file, or parts of one. */
   held(contentId: ContentId): Promise<HeldModel | null>;
+}
+
+/** What a head fetches for itself; without layers `lastLayer` is below `firstLayer`. */
+export interface OwnPart extends ShardWish {
+  readonly model: string;
+  readonly contentId: ContentId;
+  readonly hub: HubPlace;
+  readonly holders: readonly NodeId[];
 }
 
 interface Job {
@@ -47,6 +63,22 @@ interface Job {
   state: ControlAnswers["fetch-layers"];
   askedMs: number;
   ended: Promise<void>;
+}
+
+interface Member {
+  readonly node: NodeId;
+  readonly weights: MemberWeights;
+}
+
+interface Part {
+  readonly shard: ShardFile;
+  readonly wish: ShardWish;
+  /** In words. */
+  readonly what: string;
+  readonly hub: BlockSource | null;
+  /** Who says what the model is; null: the hub. */
+  readonly root: MemberWeights | null;
+  readonly signal: AbortSignal;
 }
 
 export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
@@ -67,41 +99,69 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
     return opening;
   }
 
+  /** Members that may have some of a model, reached as they are needed. */
+  function membersOf(nodes: readonly NodeId[], contentId: ContentId, stack: AsyncDisposableStack): readonly Member[] {
+    return [...new Set(nodes)].flatMap((node) => {
+      const weights = config.weightsOf(node, contentId);
+      return weights === null ? [] : [{ node, weights: stack.use(weights) }];
+    });
+  }
+
+  /** Fetches what is missing of a part; what others send must be as `root` has it. */
+  async function fetchPart(part: Part, members: readonly Member[], onProgress: FetchBlocksOptions["onProgress"]): Promise<void> {
+    const { shard, wish, what, hub, root, signal } = part;
+    const wanted = blocksFor(shard.layout, wish);
+    const missing = bytesOf(wanted.filter((block) => !shard.has(block)));
+    await shards.checkRoom(missing, what);
+    await Promise.allSettled(members.map(({ weights }) => weights.refresh(signal)));
+    if (missing > 0) config.log(`fetching ${what}: ${missing} bytes`);
+    await fetchBlocks({
+      shard,
+      wanted,
+      sources: [...members.map(({ weights }) => weights.source), ...(hub === null ? [] : [hub])],
+      signal,
+      onProgress,
+      onDropped: (_source, why, message) => config.log(why === "lied" ? `${message} It is not asked again.` : message),
+      expected: async (block: Block, source, within) =>
+        root === null || source === root.source || !root.has(block) ? null : root.digest(block, within),
+    });
+  }
+
   async function run(request: FetchLayersRequest, job: Job): Promise<void> {
     const { contentId, firstLayer, lastLayer, root, holders } = request;
     const signal = AbortSignal.any([config.signal, job.abort.signal]);
+    const what = `layers ${firstLayer}-${lastLayer} of ${request.model}`;
     await using stack = new AsyncDisposableStack();
     try {
-      const members = [...new Set([root, ...holders])].flatMap((node) => {
-        const member = config.weightsOf(node, contentId);
-        return member === null ? [] : [{ node, member: stack.use(member) }];
-      });
-      const asked = members.find(({ node }) => node === root)?.member;
+      const members = membersOf([root, ...holders], contentId, stack);
+      const asked = members.find(({ node }) => node === root)?.weights;
       if (asked === undefined) throw new ClusterdError("shards_unreachable", "The head that asks is not connected.");
       const shard = await shards.begin(contentId, await asked.headers(signal), signal);
-      const wanted = blocksFor(shard.layout, { firstLayer, lastLayer, isHead: false });
-      const missing = bytesOf(wanted.filter((block) => !shard.has(block)));
-      await shards.checkRoom(missing, `${request.model} (layers ${firstLayer}-${lastLayer})`);
-      await Promise.allSettled(members.map(({ member }) => member.refresh(signal)));
-      if (missing > 0) config.log(`fetching layers ${firstLayer}-${lastLayer} of ${request.model}: ${missing} bytes`);
-      await fetchBlocks({
-        shard,
-        wanted,
-        sources: members.map(({ member }) => member.source),
-        signal,
-        onProgress: (doneBytes, totalBytes) => (job.state = { state: "fetching", doneBytes, totalBytes, error: null }),
-        onDropped: (_source, why, message) => config.log(why === "lied" ? `${message} It is not asked again.` : message),
-        // The head that asks is who says what the model is: what others send must be the same.
-        expected: async (block: Block, source, within) =>
-          source === asked.source || !asked.has(block) ? null : asked.digest(block, within),
+      const hub = request.hub == null ? null : hubModel(request.hub, process.env, signal).source;
+      const wish = { firstLayer, lastLayer, isHead: false };
+      await fetchPart({ shard, wish, what, hub, root: asked, signal }, members, (doneBytes, totalBytes) => {
+        job.state = { state: "fetching", doneBytes, totalBytes, error: null };
       });
-      const totalBytes = bytesOf(wanted);
-      job.state = { state: "here", doneBytes: totalBytes, totalBytes, error: null };
+      job.state = { ...job.state, state: "here" };
     } catch (error) {
       const { code, message } = asClusterdError(error);
       job.state = { ...job.state, state: "failed", error: { code, message, next: null } };
-      if (!signal.aborted) config.log(`layers ${firstLayer}-${lastLayer} of ${request.model} were not fetched: ${message}`);
+      if (!signal.aborted) config.log(`${what} were not fetched: ${message}`);
     }
+  }
+
+  async function fetchOwn(wanted: OwnPart, onProgress: (fraction: number) => void, within: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([config.signal, within]);
+    const { contentId, model, firstLayer, lastLayer } = wanted;
+    await using stack = new AsyncDisposableStack();
+    const hub = hubModel(wanted.hub, process.env, signal);
+    const shard = await shards.begin(contentId, hub.headers, signal);
+    const layers = lastLayer < firstLayer ? "" : `layers ${firstLayer}-${lastLayer}, `;
+    const what = `${layers}embeddings and output of ${model}`;
+    const part = { shard, wish: wanted, what, hub: hub.source, root: null, signal };
+    await fetchPart(part, membersOf(wanted.holders, contentId, stack), (done, total) =>
+      onProgress(total === 0 ? 1 : done / total),
+    );
   }
 
   const keyOf = ({ contentId, firstLayer, lastLayer }: FetchLayersRequest): string => `${contentId}/${firstLayer}-${lastLayer}`;
@@ -116,6 +176,7 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
 
   return {
     held,
+    fetchOwn,
     fetch(request) {
       const here = { state: "here", doneBytes: 0, totalBytes: 0, error: null } as const;
       if (catalog.byContent(request.contentId) !== null) return here;

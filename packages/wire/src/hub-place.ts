@@ -1,0 +1,18 @@
+import { count, list, record, text, type Check } from "./check.ts";
+
+/** Where a model's files are on the configured hub, at a commit: they never change. */
+export interface HubPlace {
+  /** `OWNER/REPO` */
+  readonly repo: string;
+  readonly commit: string;
+  /** First part first. */
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+}
+
+const FILES_MAX = 1024;
+
+export const hubPlace: Check<HubPlace> = record({
+  repo: text(200),
+  commit: text(64),
+  files: list(record({ path: text(512), bytes: count() }), FILES_MAX),
+});
