@@ -6,6 +6,7 @@ const TICK = 200;
 let nowMs = 0;
 let open: { sinceMs: number; tokens: number } | null = null;
 let stepMs: number | null = null;
+let waits = false;
 let takesConnections = true;
 let pings = 0;
 let pongs = true;
@@ -16,7 +17,7 @@ let watch: StageWatch;
 beforeEach(() => {
   vi.useFakeTimers();
   [nowMs, open, stepMs, takesConnections, pings, pongs] = [1000, null, null, true, 0, true];
-  [lost, stalled] = [[], []];
+  [lost, stalled, waits] = [[], [], false];
   watch = createStageWatch({
     meter: {
       get open() {
@@ -31,7 +32,7 @@ beforeEach(() => {
       if (pongs) watch.heard(false);
     },
     probe: () => Promise.resolve(takesConnections),
-    waiting: () => open !== null,
+    waiting: () => waits || open !== null,
     onLost: (reason) => void lost.push(reason),
     onStalled: (reason) => void stalled.push(reason),
     now: () => nowMs,
@@ -56,6 +57,15 @@ describe("a peer", () => {
     await pass(3_600_000);
     expect(pings).toBeGreaterThan(5000);
     expect([lost, stalled]).toEqual([[], []]);
+  });
+
+  test("that is asked something after an idle hour has its time from then on, and no more", async () => {
+    await pass(3_600_000);
+    waits = true;
+    await pass(100_000);
+    expect(stalled).toEqual([]);
+    await pass(30_000);
+    expect(stalled).toEqual([expect.stringMatching(/^it works on an answer for 120/)]);
   });
 
   test("whose machine is gone is known within two seconds", async () => {

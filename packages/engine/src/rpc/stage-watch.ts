@@ -58,6 +58,8 @@ export function createStageWatch(options: StageWatchOptions): StageWatch {
   let progressMs = heardMs;
   let pingedMs = heardMs;
   let lookedMs = heardMs;
+  /** When nothing was asked of the stage, last: what is asked after an idle hour has not been worked on for an hour. */
+  let idleMs = heardMs;
   let active = false;
   let over = false;
   let probing = false;
@@ -86,6 +88,7 @@ export function createStageWatch(options: StageWatchOptions): StageWatch {
     if (delayMs > OWN_DELAY_MS) {
       heardMs += delayMs;
       progressMs += delayMs;
+      idleMs += delayMs;
       return;
     }
     const silence = nowMs - heardMs;
@@ -99,9 +102,12 @@ export function createStageWatch(options: StageWatchOptions): StageWatch {
       options.ping();
     }
     const { open } = meter;
-    if (open === null && !options.waiting()) return;
+    if (open === null && !options.waiting()) {
+      idleMs = nowMs;
+      return;
+    }
     const limit = open === null ? STALL_MS_UNKNOWN : stallLimitMs(meter.stepMs, open.tokens);
-    const waited = nowMs - Math.max(progressMs, open?.sinceMs ?? 0);
+    const waited = nowMs - Math.max(progressMs, open?.sinceMs ?? idleMs);
     if (waited <= limit) return;
     const what = open === null ? "an answer" : open.tokens > 1 ? `a batch of ${open.tokens} tokens` : "a token";
     const usual = meter.stepMs === null ? "" : `; a step takes it ${Math.round(meter.stepMs)} ms`;
