@@ -245,10 +245,11 @@ export function createDeployer(config: DeployConfig): Deployer {
       // Loading what is loaded is no work, unless it is to be done differently.
       const isSame = known.length > 0 && !says && (body.replicas ?? known.length) === known.length;
       const replicas = isSame ? known.length : (body.replicas ?? 1);
+      const question = { asIfThere: hub !== null };
       const placements =
         replicas === 1 && !isSame
-          ? [await makeRoom(profile, wish, replacing, { signal, forRequest: false, question: { asIfThere: hub !== null } })]
-          : (await placeReplicas(store.state, profile, wish, replacing, { replicas, signal })).placements;
+          ? [await makeRoom(profile, wish, replacing, { signal, forRequest: false, question })]
+          : (await placeReplicas(store.state, profile, wish, replacing, { replicas, signal, question })).placements;
       const stays = (deployment: AdvertDeployment, plan: Placement): boolean =>
         !says && (placements.length === known.length || runsAs(store.state, deployment, plan));
       const { head, pins, without } = wish;

@@ -3,7 +3,7 @@ import { planReplicas, type ReplicaSet } from "@clusterd/planner";
 import { ClusterdError, type AdvertDeployment, type DeploymentId, type ModelProfile, type Placement } from "@clusterd/wire";
 import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
 import { sameStages } from "./headed.ts";
-import { clusterRequest, withNodeIds } from "./plan-cluster.ts";
+import { clusterRequest, withNodeIds, type PlanQuestion } from "./plan-cluster.ts";
 import { doesNotFit } from "./refusal-text.ts";
 
 /** Where so many replicas of a model go on the cluster as it is now, nodes by name. Other work gets its turn between two plans. */
@@ -12,9 +12,13 @@ export async function placeReplicas(
   model: ModelProfile,
   wish: PlanWish,
   replacing: ReadonlySet<DeploymentId>,
-  { replicas, signal }: { readonly replicas: number | "auto"; readonly signal: AbortSignal },
+  {
+    replicas,
+    signal,
+    question = {},
+  }: { readonly replicas: number | "auto"; readonly signal: AbortSignal; readonly question?: PlanQuestion },
 ): Promise<ReplicaSet> {
-  const steps = planReplicas(clusterRequest(state, model, wish, replacing).request, replicas);
+  const steps = planReplicas(clusterRequest(state, model, wish, replacing, question).request, replicas);
   for (;;) {
     const step = steps.next();
     if (step.done !== true) {
