@@ -167,6 +167,25 @@ describe("what the cluster has but cannot serve", () => {
   });
 });
 
+describe("the other APIs' chats are answered in their own form", () => {
+  const messages = [{ role: "user", content: "hello" }];
+  test.each<readonly [string, object, RegExp, RegExp]>([
+    ["/v1/messages", { max_tokens: 9, messages }, /"type":"message".*"text":"ab".*"output_tokens":2/s, /event: message_stop/],
+    ["/api/chat", { messages }, /"content":"ab".*"eval_count":2/s, /"done":true/],
+    ["/v1/responses", { input: "hello" }, /"text":"ab".*"output_tokens":2/s, /event: response\.completed/],
+  ])("%s", async (path, body, whole, end) => {
+    await using far = await startUpstream(farAnswer(["a", "b"]));
+    const gateway = gatewayFor(fakeBackend(), { upstreams: [far.as()] });
+    const atOnce = await post(gateway, path, { model: "far-model", stream: false, ...body });
+    expect([atOnce.status, atOnce.headers.get("x-clusterd-upstream")]).toEqual([200, "cloud"]);
+    expect(await atOnce.text()).toMatch(whole);
+    const stream = await post(gateway, path, { model: "far-model", stream: true, ...body });
+    expect(stream.headers.get("x-clusterd-upstream")).toBe("cloud");
+    expect(await stream.text()).toMatch(end);
+    expect(far.requests.map(({ path: asked }) => asked)).toEqual(["/v1/chat/completions", "/v1/chat/completions"]);
+  });
+});
+
 test("embeddings", async () => {
   const embedding = Buffer.from(new Float32Array([1, -2]).buffer).toString("base64");
   await using far = await startUpstream((answer) => {
