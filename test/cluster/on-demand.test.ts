@@ -30,7 +30,6 @@ const all = (): readonly TestNode[] => [worker, holder, brief];
 
 const of = ({ deployments }: ClusterState, model: string): DeploymentView | undefined =>
   deployments.find((deployment) => deployment.model === model);
-const ready = (model: string) => (state: ClusterState) => of(state, model)?.state === "ready";
 const gone = (model: string) => (state: ClusterState) => of(state, model) === undefined;
 
 function question(model: string, more: object = {}): object {
@@ -46,6 +45,8 @@ async function ask(node: TestNode, model: string, ...words: string[]): Promise<r
 }
 /** The demo model's token that ends a text: out of reach, an answer goes on until the context is full. */
 const ENDLESS = { logit_bias: { "1279": -100 } };
+/** Longer than a stream is silent. */
+const STREAM_WAITS_MS = 5_000;
 const WAIT = ["-H", "prefer: wait=60"];
 const PARIS = [200, "The capital of France is Paris."];
 
@@ -100,19 +101,24 @@ test("what a request loaded is shown with its end, and makes room for another; a
 });
 
 test("what works is never sent away: the other waits for it, and is told so", async () => {
-  const long = holder.post(CHAT, { ...question("alpha"), ...ENDLESS, stream: true, max_tokens: 4_000, n: 3 });
-  await holder.until((state) => of(state, "alpha")?.onDemand?.idle === false, "at work");
-  expect(await ask(worker, "beta", "-H", "prefer: wait=0")).toEqual([
-    503,
-    expect.stringMatching(/beta is finding its place|beta waits for room/),
-  ]);
-  const waiting = worker.post(CHAT, { ...question("beta"), stream: true });
-  const told = await waiting;
-  expect(told).toMatch(/^: beta waits for room: it does not fit beside alpha, at work now/m);
-  expect(told).toContain("data: [DONE]");
-  const whole = await long;
-  expect(whole).toContain('"finish_reason":"length"');
-  expect(whole).toContain("data: [DONE]");
+  const over = new AbortController();
+  // Two at a time for one slot: as one has its answer the other has its turn.
+  const busy = [1, 2].map(async () => {
+    while (!over.signal.aborted)
+      expect(await holder.post(CHAT, { ...question("alpha"), ...ENDLESS, max_tokens: 64 })).toContain('"length"');
+  });
+  try {
+    await holder.until((state) => of(state, "alpha")?.onDemand?.idle === false, "at work");
+    const refused = async (): Promise<unknown> => ask(worker, "beta", "-H", "prefer: wait=0");
+    await expect.poll(refused, { timeout: 60_000 }).toEqual([503, expect.stringContaining("beside alpha, at work now")]);
+    const waiting = worker.post(CHAT, { ...question("beta"), stream: true });
+    await new Promise((done) => setTimeout(done, STREAM_WAITS_MS));
+    over.abort();
+    expect(await waiting).toMatch(/^: beta waits for room: it does not fit beside alpha, at work now[^]*data: \[DONE\]/m);
+  } finally {
+    over.abort();
+    await Promise.all(busy);
+  }
 });
 
 test("what a person loaded stays: the refusal says what would make room, and load makes it a person's", async () => {

@@ -49,7 +49,7 @@ test("one that fails does not hold up the next", async () => {
 
 test.each([
   ["does_not_fit", FAILED_KEPT_MS],
-  ["model_not_ready", 1_000],
+  ["model_not_ready", 2_000],
 ] as const)("a refusal (%s) is told again for %i ms without another try", async (code, keptMs) => {
   const { begun, ends, clock, want } = scripted();
   const first = want(A, null);

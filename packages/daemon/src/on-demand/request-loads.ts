@@ -4,7 +4,7 @@ import { FAILED_KEPT_MS } from "./idle-policy.ts";
 /** Different models that requests may want at once. */
 const WANTED_MAX = 64;
 /** What was refused only because others work just now is tried again so soon. */
-const WAITING_KEPT_MS = 1_000;
+const WAITING_KEPT_MS = 2_000;
 const FAILURES_MAX = 256;
 
 export interface RequestLoadsConfig {
