@@ -109,7 +109,7 @@ test("what works is never sent away: the other waits for it, and is told so", as
   });
   try {
     await holder.until((state) => of(state, "alpha")?.onDemand?.idle === false, "at work");
-    const refused = async (): Promise<unknown> => ask(worker, "beta", "-H", "prefer: wait=0");
+    const refused = async (): Promise<unknown> => ask(worker, "beta", "-H", "prefer: wait=4");
     await expect.poll(refused, { timeout: 60_000 }).toEqual([503, expect.stringContaining("beside alpha, at work now")]);
     const waiting = worker.post(CHAT, { ...question("beta"), stream: true });
     await new Promise((done) => setTimeout(done, STREAM_WAITS_MS));
