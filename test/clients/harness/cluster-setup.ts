@@ -9,7 +9,7 @@ import { makeHosts } from "../../cluster/harness/hosts.ts";
 import type { TestNode } from "../../cluster/harness/node.ts";
 import { writeVariant } from "../../cluster/harness/model-copies.ts";
 import { openDoor } from "./door.ts";
-import { EMBEDDING_MODEL, EMBEDDING_WIDTH, SLEEPER } from "./models.ts";
+import { EMBEDDING_MODEL, EMBEDDING_WIDTH, FRAGILE, FRAGILE_SLOTS, SLEEPER } from "./models.ts";
 
 const MAKE_MODEL = resolve(import.meta.dirname, "../../../scripts/make-model.ts");
 /** What listens beyond loopback. */
@@ -19,9 +19,11 @@ declare module "vitest" {
   interface ProvidedContext {
     /** The API of a node that is not the head, as a program on its machine finds it. */
     readonly url: string;
-    /** The API of a node that listens beyond loopback, as another machine finds it, and a key for it. */
+    /** The API of a node that listens beyond its machine, and a key for it. */
     readonly openUrl: string;
     readonly key: string;
+    /** The daemon of a node that is not the head, whose engines may be killed. */
+    readonly workerPid: number;
   }
 }
 
@@ -32,6 +34,13 @@ async function loadEmbeddingModel(head: TestNode, folder: string): Promise<void>
   await promisify(execFile)(process.execPath, [MAKE_MODEL, path, ...shape]);
   const loaded = await head.run("load", path, "--objective", "spread", "--head", head.host.name, "--wait");
   if (loaded.status !== 0) throw new Error(`the embedding model was not loaded: ${loaded.stderr}`);
+}
+
+/** Loads a model for a stream of every client at once. */
+async function loadFragile(head: TestNode, folder: string): Promise<void> {
+  const flags = ["--objective", "spread", "--head", head.host.name, "--slots", String(FRAGILE_SLOTS), "--wait"];
+  const loaded = await head.run("load", await writeVariant(folder, FRAGILE), ...flags);
+  if (loaded.status !== 0) throw new Error(`the fragile model was not loaded: ${loaded.stderr}`);
 }
 
 /** Makes a model known that nobody has loaded. */
@@ -57,6 +66,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   if (stages.size !== network.hosts.length) throw new Error(`the demo model lies on ${stages.size} hosts`);
   await loadEmbeddingModel(cluster.head, folder);
   await addSleeper(cluster.head, folder);
+  await loadFragile(cluster.head, folder);
+  project.provide("workerPid", cluster.named(OPEN_HOST).pid);
   const asked = started.use(await doorTo(cluster.named("b")));
   const keyed = started.use(await doorTo(cluster.named(OPEN_HOST)));
   project.provide("url", asked.url);
