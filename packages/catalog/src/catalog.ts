@@ -44,6 +44,8 @@ export interface Catalog {
   byContent(id: ContentId): ModelFile | null;
   /** Lists what other tools have put on this disk, which is read where it lies; gives how many models that added. */
   adopt(places: ForeignPlaces, signal: AbortSignal): Promise<number>;
+  /** A further name for a model that is here, until the next start; nothing where it is not. */
+  alsoCalled(contentId: ContentId, name: string): void;
   /** Fetches a model from a hub into this home, and lists it. Throws as {@link pullModel}. */
   pull(ref: string, options: CatalogPullOptions): Promise<PulledModel>;
   /** Deletes a model that was pulled into this home, and gives the bytes freed; throws `not_found` for any other. */
@@ -179,6 +181,10 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
       if (ref.startsWith("hf:") && known(ref) === null) return (await catalog.locate(ref, signal)).profile;
       const catalogued = known(ref) === null && !looksLikePath(ref) ? knownProfileOf(ref) : null;
       return catalogued ?? (await catalog.resolve(ref, signal)).profile;
+    },
+    alsoCalled(contentId, name) {
+      const entry = entries.get(contentId);
+      if (entry !== undefined && known(name) === null) entry.aliases.push(name);
     },
     async adopt(places, signal) {
       const before = entries.size;

@@ -297,12 +297,11 @@ async function compose(
       if (hub === null && !layersMissing(store.state, deployment)) return null;
       const config = { store, deployment, ask: theMesh().request, nameOf, onProgress, log: say, signal: within };
       const own = deployment.placement.stages.findIndex(({ node }) => node === store.state.self);
-      return Promise.all([
-        hub === null
-          ? null
-          : layers.fetchOwn(ownPart(store.state, deployment, hub), (done) => void (own >= 0 && onProgress(own, done)), within),
-        fetchStages(config),
-      ]).then(() => undefined);
+      return (async () => {
+        // The others begin with the header that this node has then.
+        const fetchOwn = hub === null ? null : await layers.beginOwn(ownPart(store.state, deployment, hub), within);
+        await Promise.all([fetchOwn?.((done) => void (own >= 0 && onProgress(own, done))), fetchStages(config)]);
+      })();
     },
     modelFile(model, contentId) {
       const file = fileOf(contentId);
@@ -323,7 +322,7 @@ async function compose(
   });
 
   function startHere({ deployment: id, contentId, placement, wish }: Omit<DeployRequest, "type">): void {
-    const model = catalog.byContent(contentId)?.profile.id ?? (wish.hub == null ? null : placement.model.name);
+    const model = catalog.byContent(contentId)?.profile.id ?? wish.hub?.id ?? null;
     if (model === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
     if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX)
       throw new ClusterdError("does_not_fit", `This node heads ${DEPLOYMENTS_PER_NODE_MAX} deployments already.`);

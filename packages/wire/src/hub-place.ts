@@ -2,6 +2,8 @@ import { count, list, record, text, type Check } from "./check.ts";
 
 /** Where a model's files are on the configured hub, at a commit: they never change. */
 export interface HubPlace {
+  /** `OWNER/REPO:QUANT`: the model's id. */
+  readonly id: string;
   /** `OWNER/REPO` */
   readonly repo: string;
   readonly commit: string;
@@ -12,6 +14,7 @@ export interface HubPlace {
 const FILES_MAX = 1024;
 
 export const hubPlace: Check<HubPlace> = record({
+  id: text(256),
   repo: text(200),
   commit: text(64),
   files: list(record({ path: text(512), bytes: count() }), FILES_MAX),

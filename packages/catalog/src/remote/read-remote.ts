@@ -51,9 +51,10 @@ export async function readRemoteModel(ref: string, options: ReadRemoteOptions): 
   const profile = buildProfile(headers, hash.digest("hex"), await readMetadata(first?.path ?? "", signal));
   await forgetOldest(cacheDir);
   const parts = files.map(({ path }, part) => ({ path, bytes: headers[part]?.fileBytes ?? 0 }));
+  const id = `${repo}:${quantisation}`;
   return {
-    profile: { ...profile, id: asModelId(`${repo}:${quantisation}`) },
-    place: { repo, commit: listing.commit, files: parts },
+    profile: { ...profile, id: asModelId(id) },
+    place: { id, repo, commit: listing.commit, files: parts },
   };
 }
 

@@ -104,8 +104,11 @@ export function createDeployer(config: DeployConfig): Deployer {
     } catch (error) {
       if (!ref.startsWith("hf:") || asClusterdError(error).code !== "not_found") throw error;
       const { profile, place } = await catalog.locate(ref, signal);
-      const isHere = hasModel(store.state, profile.contentId);
-      return { profile, hub: isHere ? null : place };
+      if (!hasModel(store.state, profile.contentId)) return { profile, hub: place };
+      // The very same model under another name: it is run from that file, and known by this name as well.
+      catalog.alsoCalled(profile.contentId, profile.id);
+      config.modelsChanged();
+      return { profile: await profileOfContent(profile.contentId, signal), hub: null };
     }
   }
 

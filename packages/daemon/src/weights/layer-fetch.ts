@@ -44,8 +44,11 @@ export interface LayerFetchConfig {
 export interface LayerFetch extends AsyncDisposable {
   /** Begins to fetch, or tells how far it is. */
   fetch(request: FetchLayersRequest): ControlAnswers["fetch-layers"];
-  /** What this node needs as the head of a model that nobody has whole: its own layers, the embeddings and the output. */
-  fetchOwn(wanted: OwnPart, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<void>;
+  /**
+   * Begins what this node needs as the head of a model that nobody has whole: its own layers, the embeddings and the output. What it
+   * gives fetches them, telling how far it is from 0 to 1.
+   */
+  beginOwn(wanted: OwnPart, signal: AbortSignal): Promise<(onProgress: (fraction: number) => void) => Promise<void>>;
   /** What this node has of a model: its whole file, or parts of one. */
   held(contentId: ContentId): Promise<HeldModel | null>;
 }
@@ -150,18 +153,19 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
     }
   }
 
-  async function fetchOwn(wanted: OwnPart, onProgress: (fraction: number) => void, within: AbortSignal): Promise<void> {
+  async function beginOwn(wanted: OwnPart, within: AbortSignal): ReturnType<LayerFetch["beginOwn"]> {
     const signal = AbortSignal.any([config.signal, within]);
     const { contentId, model, firstLayer, lastLayer } = wanted;
-    await using stack = new AsyncDisposableStack();
     const hub = hubModel(wanted.hub, process.env, signal);
     const shard = await shards.begin(contentId, hub.headers, signal);
-    const layers = lastLayer < firstLayer ? "" : `layers ${firstLayer}-${lastLayer}, `;
-    const what = `${layers}embeddings and output of ${model}`;
-    const part = { shard, wish: wanted, what, hub: hub.source, root: null, signal };
-    await fetchPart(part, membersOf(wanted.holders, contentId, stack), (done, total) =>
-      onProgress(total === 0 ? 1 : done / total),
-    );
+    return async (onProgress) => {
+      await using stack = new AsyncDisposableStack();
+      const layers = lastLayer < firstLayer ? "" : `layers ${firstLayer}-${lastLayer}, `;
+      const what = `${layers}embeddings and output of ${model}`;
+      const part = { shard, wish: wanted, what, hub: hub.source, root: null, signal };
+      const members = membersOf(wanted.holders, contentId, stack);
+      await fetchPart(part, members, (done, total) => onProgress(total === 0 ? 1 : done / total));
+    };
   }
 
   const keyOf = ({ contentId, firstLayer, lastLayer }: FetchLayersRequest): string => `${contentId}/${firstLayer}-${lastLayer}`;
@@ -176,7 +180,7 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
 
   return {
     held,
-    fetchOwn,
+    beginOwn,
     fetch(request) {
       const here = { state: "here", doneBytes: 0, totalBytes: 0, error: null } as const;
       if (catalog.byContent(request.contentId) !== null) return here;
