@@ -75,14 +75,17 @@ async function complete(path: string, counts?: readonly number[]): Promise<Compl
 
 const ENCODERS: ReadonlySet<string> = new Set(["bert", "nomic-bert"]);
 
-test.each([...ARCHITECTURES.keys()].filter((name) => !ENCODERS.has(name)))("a small %s answers, its numbers in range", async (architecture) => {
-  const path = await make(architecture, `--arch ${architecture} --layers 4 --width 128`);
-  const { tokens, completion_probabilities: steps } = await complete(path);
-  expect(tokens).toHaveLength(12);
-  // A model out of range repeats one token, or has no probabilities to tell.
-  expect(new Set(tokens).size).toBeGreaterThan(2);
-  for (const { logprob } of steps) expect(logprob).toBeLessThan(-1e-6);
-});
+test.each([...ARCHITECTURES.keys()].filter((name) => !ENCODERS.has(name)))(
+  "a small %s answers, its numbers in range",
+  async (architecture) => {
+    const path = await make(architecture, `--arch ${architecture} --layers 4 --width 128`);
+    const { tokens, completion_probabilities: steps } = await complete(path);
+    expect(tokens).toHaveLength(12);
+    // A model out of range repeats one token, or has no probabilities to tell.
+    expect(new Set(tokens).size).toBeGreaterThan(2);
+    for (const { logprob } of steps) expect(logprob).toBeLessThan(-1e-6);
+  },
+);
 
 test("61 layers of latent attention and experts over two workers answer as one process does", async () => {
   const path = await make("deep", "--arch deepseek2 --layers 61 --width 64");
