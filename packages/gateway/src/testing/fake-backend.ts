@@ -165,7 +165,8 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
         calls.push(["pull", ref]);
         if (ref === "hf:o/nothing") {
           const error = { code: "not_found", message: "The hub has not found it.", next: "Check the name." } as const;
-          return yield { event: "failed", error };
+          yield { event: "failed", error };
+          return;
         }
         yield { event: "progress", step: "fetching", bytes: 5, totalBytes: 10, bytesPerSecond: 5, secondsLeft: 1 };
         yield { event: "done", model: "o/r:Q8_0", path: "/m/o/r/x.gguf", bytes: 10, sha256: "ab" };
