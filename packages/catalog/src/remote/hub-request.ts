@@ -1,6 +1,7 @@
 import { ClusterdError } from "@clusterd/wire";
 import { plainText } from "../plain-text.ts";
 import type { HubConfig } from "./hub-config.ts";
+import { isInternalHost } from "./internal-address.ts";
 import { REDIRECTS_MAX, SILENCE_MS_MAX } from "./hub-limits.ts";
 
 /** What is asked of a hub. */
@@ -103,6 +104,9 @@ async function follow(config: HubConfig, request: HubRequest, signal: AbortSigna
     const isSafe = next.protocol === "https:" || (next.protocol === "http:" && url.protocol === "http:");
     if (!isSafe || (!request.mayLeave && next.origin !== home.origin))
       throw new Error(`it redirects to ${plainText(next.origin, 120)}, where clusterd does not follow`);
+    // A mirror at home may keep its files beside it; from outside nobody is sent in.
+    if (isInternalHost(next.hostname) && !isInternalHost(home.hostname))
+      throw new Error(`it redirects into the network around this machine (${plainText(next.host, 120)})`);
     url = next;
   }
   throw new Error("it redirects in circles");
