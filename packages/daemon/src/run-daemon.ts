@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { existsSync } from "node:fs";
 import { unlink } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { openCatalog, openShardStore, type ModelFile } from "@clusterd/catalog";
 import { DASHBOARD_DIR } from "@clusterd/dashboard";
 import { describeAccelerator } from "@clusterd/device";
@@ -17,19 +17,14 @@ import {
   startDataPlane,
   startMesh,
   type Mesh,
-  type MeshEvent,
 } from "@clusterd/mesh";
 import {
   asClusterdError,
   cleanName,
   ClusterdError,
-  DEPLOYMENTS_PER_NODE_MAX,
   NAME_LENGTH_MAX,
   placeText,
   type ContentId,
-  type DeployRequest,
-  type DeployWish,
-  type DeploymentId,
   type NodeId,
 } from "@clusterd/wire";
 import { openAccessLog } from "./access-log.ts";
@@ -37,6 +32,8 @@ import { advertModels } from "./advert-facts.ts";
 import { createAnswerer } from "./answer-request.ts";
 import type { DaemonOptions, RunningDaemon } from "./daemon-options.ts";
 import { startControlLoop } from "./deployments/control-loop.ts";
+import { createHeadFiles } from "./deployments/head-files.ts";
+import { createHeadedHere } from "./deployments/headed-here.ts";
 import { createModelWeights } from "./deployments/model-weights.ts";
 import { createOrphanWatch } from "./deployments/orphan-watch.ts";
 import { createWorkerHost, type WorkerHost } from "./deployments/worker-host.ts";
@@ -54,16 +51,14 @@ import { readIfPresent, writePrivateFile } from "./home/private-file.ts";
 import { watchLinks } from "./links/link-watch.ts";
 import { createKeyStore } from "./keys/key-store.ts";
 import { createLogRing } from "./log-ring.ts";
+import { createMeshListener } from "./mesh-listener.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
 import { watchIdle, type IdleWatch } from "./on-demand/idle-watch.ts";
 import { createLoadOnRequest } from "./on-demand/load-on-request.ts";
 import { adoptModels } from "./pulls/adopt-models.ts";
 import { createPulls } from "./pulls/pulls.ts";
 import { createDeployer } from "./planning/deploy.ts";
-import { newDeployment } from "./planning/headed.ts";
 import { createOwnDevice } from "./planning/own-device.ts";
-import { planForCluster, withNodeIds } from "./planning/plan-cluster.ts";
-import { doesNotFit } from "./planning/refusal-text.ts";
 import { publishChanges } from "./publish-changes.ts";
 import { askCounters } from "./deployments/engine-counters.ts";
 import { createPredictionLog } from "./planning/prediction-log.ts";
@@ -74,14 +69,12 @@ import { createSettings } from "./settings/shared-settings.ts";
 import { spreadSettings } from "./settings/spread-settings.ts";
 import { createEngineGate } from "./queue/engine-gate.ts";
 import { createHeadQueues } from "./queue/head-queues.ts";
-import type { DaemonState } from "./state/daemon-state.ts";
 import { placeNames } from "./state/names.ts";
 import { createStore } from "./state/store.ts";
 import { allDeployments } from "./state/view.ts";
 import { tellEvents } from "./tell-events.ts";
 import { readUpstreams } from "./upstream/read-upstreams.ts";
 import { tellUpstreams, upstreamViews } from "./upstream/upstream-views.ts";
-import { fetchStages, layersMissing, ownPart } from "./weights/fetch-stages.ts";
 import { createLayerFetch } from "./weights/layer-fetch.ts";
 import { reachWeights } from "./weights/reach-weights.ts";
 import { createWeightOffers } from "./weights/weight-offers.ts";
@@ -292,65 +285,16 @@ async function compose(
           ? { stopped: await workers.stop(request.deployment, request.epoch) }
           : theMesh().request(node, request, { signal: within }),
     },
-    fetchLayers(deployment, onProgress, within) {
-      const hub = catalog.byContent(deployment.contentId) === null ? (deployment.asked.hub ?? null) : null;
-      if (hub === null && !layersMissing(store.state, deployment)) return null;
-      const config = { store, deployment, ask: theMesh().request, nameOf, onProgress, log: say, signal: within };
-      const own = deployment.placement.stages.findIndex(({ node }) => node === store.state.self);
-      return (async () => {
-        // The others begin with the header that this node has then.
-        const fetchOwn = hub === null ? null : await layers.beginOwn(ownPart(store.state, deployment, hub), within);
-        await Promise.all([fetchOwn?.((done) => void (own >= 0 && onProgress(own, done))), fetchStages(config)]);
-      })();
-    },
-    modelFile(model, contentId) {
-      const file = fileOf(contentId);
-      if (file === null) throw new ClusterdError("model_broken", `The file of ${model} is not on this node any more.`);
-      const { embedding = null, projector = null } = file.profile;
-      return { path: file.path, embedding, projectorPath: projector === null ? null : join(dirname(file.path), projector.file) };
-    },
-    replan(deployment) {
-      const file = fileOf(deployment.contentId);
-      if (file === null) throw new ClusterdError("model_broken", `The file of ${deployment.model} is not on this node any more.`);
-      // As the head of a part it goes on being that.
-      const question = { selfHeads: deployment.asked.hub != null };
-      const result = planForCluster(store.state, file.profile, deployment.wish, new Set([deployment.id]), question);
-      if (!result.feasible) throw doesNotFit(deployment.model, result);
-      return withNodeIds(store.state, result);
-    },
+    ...createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh: theMesh, nameOf, log: (message) => say(message) }),
     log: (message) => say(message),
   });
 
-  function startHere({ deployment: id, contentId, placement, wish }: Omit<DeployRequest, "type">): void {
-    const model = catalog.byContent(contentId)?.profile.id ?? wish.hub?.id ?? null;
-    if (model === null) throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
-    if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX)
-      throw new ClusterdError("does_not_fit", `This node heads ${DEPLOYMENTS_PER_NODE_MAX} deployments already.`);
-    const wanted = placement.speculation.draft;
-    const draft = wanted === null ? null : (catalog.byContent(wanted.contentId)?.profile ?? null);
-    if (wanted !== null && draft === null)
-      throw new ClusterdError("not_found", `This node does not have the draft model ${wanted.model} and cannot be the head.`);
-    const deployment = newDeployment(id, model, contentId, placement, draft, wish);
-    store.dispatch({ type: "deployment-wanted", deployment });
-  }
-  function stopHere(id: DeploymentId): boolean {
-    const known = store.state.deployments.has(id);
-    store.dispatch({ type: "deployment-unwanted", id });
-    return known;
-  }
-  /** How long a deployment here stays; what a person loaded stays as it is. */
-  function keepHere(id: DeploymentId, onDemand: DeployWish["onDemand"]): boolean {
-    const asked = store.state.deployments.get(id)?.asked;
-    if (asked?.onDemand === null || asked?.onDemand === undefined) return false;
-    store.dispatch({ type: "deployment-kept", id, onDemand: onDemand ?? null });
-    return true;
-  }
-
+  const here = createHeadedHere(store, catalog);
   const idle: IdleWatch = stack.use(
     watchIdle({
       store,
       workOf: (id) => ({ requests: queues.workOf(id), entries: queues.entriesOf(id) }),
-      stopHere,
+      stopHere: here.stop,
       log: (message) => say(message),
     }),
   );
@@ -367,11 +311,11 @@ async function compose(
     store,
     catalog,
     evictHere: (id) => idle.evict(id),
-    keepHere,
+    keepHere: here.keep,
     modelsChanged,
     ask: (to, request, within) => theMesh().request(to, request, { signal: within }),
-    startHere,
-    stopHere,
+    startHere: here.start,
+    stopHere: here.stop,
   });
   const onDemand = createLoadOnRequest({
     store,
@@ -402,11 +346,11 @@ async function compose(
     gate: createEngineGate({ queues, engineOf: (id) => loop.engineOf(id) }),
     workers,
     approve: (code) => theMesh().approve(code),
-    startHere,
-    stopHere,
+    startHere: here.start,
+    stopHere: here.stop,
     replanHere: (id, within) => deployer.replan(id, within),
     wantHere: (contentId, keepAliveSeconds) => onDemand.wantHere(contentId, keepAliveSeconds),
-    keepHere,
+    keepHere: here.keep,
     evictHere: (id) => idle.evict(id),
     setDraining,
     links,
@@ -414,11 +358,19 @@ async function compose(
     weightOffers,
     settings,
   });
-  let readyTold = false;
-  let apiUp = false;
-  /** What this node was before it became a member; null once that has been told. */
-  let before: "looking" | "pending" | null = credentials === null ? "looking" : null;
-  let admittedBy: NodeId | null = null;
+  const listener = createMeshListener({
+    store,
+    isMember: credentials !== null,
+    links: () => links,
+    onEvent,
+    say,
+    note: (line) => log.add(line),
+    onReady() {
+      onEvent({ event: "ready", node: identity.id, name, api: gateway.url, mesh: running.addresses(), pid: process.pid });
+      if (options.load !== undefined) void loadFirst(options.load);
+    },
+    end: (error) => void end(error),
+  });
   mesh = await startMesh({
     identity,
     name,
@@ -437,7 +389,7 @@ async function compose(
       if (next === null) await unlink(paths.cluster).catch(() => undefined);
       else await writePrivateFile(paths.cluster, `${serializeCredentials(next)}\n`);
     },
-    on: (event) => onMeshEvent(event),
+    on: (event) => listener.on(event),
     onRequest: answer,
   });
   stack.use(mesh);
@@ -516,21 +468,6 @@ async function compose(
   for (const line of tellUpstreams(upstreams)) say(line, "warn");
   if (apiKey !== null) say(`the API listens beyond this machine; requests need the key in ${paths.apiKey}`, "warn");
 
-  function tellStanding(): void {
-    const { standing } = store.state;
-    if (standing.kind === "looking") onEvent({ event: "looking" });
-    if (standing.kind !== "member") return;
-    const { id, name: clusterName } = standing;
-    if (before !== null && admittedBy === null) onEvent({ event: "founded", cluster: id, name: clusterName });
-    if (before !== null && admittedBy !== null) onEvent({ event: "admitted", cluster: id, name: clusterName, by: admittedBy });
-    before = null;
-    if (standing.open) say("this cluster is OPEN: whoever is on this network is let in without being asked", "warn");
-    if (readyTold) return;
-    readyTold = true;
-    onEvent({ event: "ready", node: identity.id, name, api: gateway.url, mesh: running.addresses(), pid: process.pid });
-    if (options.load !== undefined) void loadFirst(options.load);
-  }
-
   /** The model asked for at the start: the bundled one only where nothing else is deployed. */
   async function loadFirst(ref: string): Promise<void> {
     const bundled = BUNDLED_MODELS.some((model) => model.name === ref.toLowerCase());
@@ -545,67 +482,9 @@ async function compose(
     }
   }
 
-  function onMeshEvent(event: MeshEvent): void {
-    switch (event.type) {
-      case "standing": {
-        const { standing } = event;
-        if (standing.kind !== "member") before = standing.kind;
-        admittedBy = event.by;
-        const next: DaemonState["standing"] =
-          standing.kind === "member"
-            ? { kind: "member", id: standing.cluster.id, name: standing.cluster.name, open: standing.cluster.open }
-            : standing.kind === "pending"
-              ? { kind: "pending", code: standing.code }
-              : { kind: "looking" };
-        store.dispatch({ type: "standing", standing: next });
-        if (standing.kind === "pending") onEvent({ event: "pending", code: standing.code, member: standing.member });
-        else if (apiUp) tellStanding();
-        return;
-      }
-      case "advert":
-        store.dispatch({ type: "advert", advert: event.advert });
-        store.dispatch({ type: "node-state", node: event.advert.node, state: "alive" });
-        return;
-      case "node-state":
-        store.dispatch(event);
-        return;
-      case "removed":
-        store.dispatch(event);
-        return;
-      case "pending":
-        store.dispatch({ type: "own", facts: { pending: event.pending } });
-        return;
-      case "link":
-        store.dispatch(event);
-        links.heartbeat(event.to, event.rttMs);
-        return;
-      case "refused":
-        onEvent({ event: "refused", code: event.why, message: event.message });
-        log.add(`refused: ${event.message}`);
-        if (event.why === "cluster-name" || (event.why === "protocol" && store.state.standing.kind === "member")) return;
-        void end(
-          new ClusterdError(event.why === "protocol" ? "protocol_mismatch" : "not_admitted", event.message, {
-            next: refusalHint(event.why),
-          }),
-        );
-        return;
-      case "trouble":
-        say(event.message, "warn");
-        return;
-      case "stranger":
-        say(`${event.address}: ${event.message}`, "warn");
-        return;
-      case "connected":
-      case "disconnected":
-        return;
-      default:
-        event satisfies never;
-    }
-  }
   ownDevice.follow(store);
   void adoptModels(catalog, { say, modelsChanged, signal });
-  apiUp = true;
-  tellStanding();
+  listener.apiIsUp();
 
   stack.use(publishChanges(store, running));
   const orphans = createOrphanWatch();
@@ -614,10 +493,4 @@ async function compose(
     void workers.stopWhere((stage) => orphans.isOrphan(store.state, stage, performance.now()));
   }, REFRESH_MS);
   stack.defer(() => clearInterval(refresh));
-}
-
-function refusalHint(why: string): string {
-  if (why === "protocol") return "Bring both nodes to the same clusterd: the engine comes with it.";
-  if (why === "removed") return "Ask to be let in again from a fresh home, or with a new identity.";
-  return "Print the cluster's token on a member with: clusterd token";
 }

@@ -1,0 +1,60 @@
+import { dirname, join } from "node:path";
+import type { Catalog, ModelFile } from "@clusterd/catalog";
+import type { Mesh } from "@clusterd/mesh";
+import { ClusterdError, type ContentId, type NodeId } from "@clusterd/wire";
+import { planForCluster, withNodeIds } from "../planning/plan-cluster.ts";
+import { doesNotFit } from "../planning/refusal-text.ts";
+import type { Store } from "../state/store.ts";
+import { fetchStages, layersMissing, ownPart } from "../weights/fetch-stages.ts";
+import type { LayerFetch } from "../weights/layer-fetch.ts";
+import type { ControlLoopConfig } from "./control-loop.ts";
+
+export interface HeadFilesConfig {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  /** Of a model that is here, whole or in parts. */
+  fileOf(contentId: ContentId): ModelFile | null;
+  layers(): LayerFetch;
+  mesh(): Mesh;
+  nameOf(node: NodeId): string;
+  log(message: string): void;
+}
+
+/** What a head does with the files of its models: has its stages' nodes fetch theirs, gives the engine its own, plans by what it says. */
+export function createHeadFiles(config: HeadFilesConfig): Pick<ControlLoopConfig, "fetchLayers" | "modelFile" | "replan"> {
+  const { store, catalog, layers, mesh, nameOf, log } = config;
+  function fileOf(model: string, contentId: ContentId): ModelFile {
+    const file = config.fileOf(contentId);
+    if (file === null) throw new ClusterdError("model_broken", `The file of ${model} is not on this node any more.`);
+    return file;
+  }
+  return {
+    fetchLayers(deployment, onProgress, signal) {
+      const hub = catalog.byContent(deployment.contentId) === null ? (deployment.asked.hub ?? null) : null;
+      if (hub === null && !layersMissing(store.state, deployment)) return null;
+      const ask = mesh().request;
+      const own = deployment.placement.stages.findIndex(({ node }) => node === store.state.self);
+      return (async () => {
+        // The others begin with the header that this node has then.
+        const fetchOwn = hub === null ? null : await layers().beginOwn(ownPart(store.state, deployment, hub), signal);
+        await Promise.all([
+          fetchOwn?.((done) => void (own >= 0 && onProgress(own, done))),
+          fetchStages({ store, deployment, ask, nameOf, onProgress, log, signal }),
+        ]);
+      })();
+    },
+    modelFile(model, contentId) {
+      const { path, profile } = fileOf(model, contentId);
+      const { embedding = null, projector = null } = profile;
+      return { path, embedding, projectorPath: projector === null ? null : join(dirname(path), projector.file) };
+    },
+    replan(deployment) {
+      const { profile } = fileOf(deployment.model, deployment.contentId);
+      // As the head of a part it goes on being that.
+      const question = { selfHeads: deployment.asked.hub != null };
+      const result = planForCluster(store.state, profile, deployment.wish, new Set([deployment.id]), question);
+      if (!result.feasible) throw doesNotFit(deployment.model, result);
+      return withNodeIds(store.state, result);
+    },
+  };
+}
