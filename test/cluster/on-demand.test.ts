@@ -174,7 +174,7 @@ test("over a slow link: the official client comes back and has its answer, a str
   expect(answer.choices[0]?.message.content).toEqual(expect.any(String));
   expect([statuses[0], statuses.at(-1)]).toEqual([503, 200]);
   const told = await stream;
-  expect(told).toMatch(/^: loading \d+ %/m);
-  expect(told).toMatch(/^: loading \d+ %, about \d+ s left$/m);
+  expect(told).toMatch(/^: (?:fetching|loading) \d+ %/m);
+  expect(told).toMatch(/^: (?:fetching|loading) \d+ %, about \d+ s left$/m);
   expect(told).toContain("data: [DONE]");
 });
