@@ -1,6 +1,7 @@
 // What a model costs the links and disks when only one host has it: four hosts, the holder's cable limited, the model spread over them.
 // Bytes over all cables until the first token, what each host's disk gives for it, and the answer beside a single process's.
 // Usage: node scripts/bench/shards.ts --model FILE.gguf [--rate 200mbit] [--json]      (root only)
+import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,6 +17,8 @@ const { values } = parseArgs({
 if (values.model === undefined) throw new Error("--model FILE.gguf is missing");
 const MODEL = values.model;
 const PROMPT = { messages: [{ role: "user", content: "Tell me of the sea." }], temperature: 0, max_tokens: 24, seed: 1 };
+/** Before the payload of each packet: Ethernet 14, IP 20, TCP with timestamps 32. */
+const HEADER_BYTES = 66;
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 
@@ -40,8 +43,7 @@ try {
   await holder.run("unload", single.model);
   holderHost.link?.limit(values.rate);
 
-  const sum = (): number => network.hosts.reduce((total, { link }) => total + (link?.bytes ?? 0), 0) / 2;
-  const before = sum();
+  const before = crossed();
   const startedMs = performance.now();
   let fetchedMs: number | null = null;
   const watching = setInterval(() => {
@@ -51,7 +53,8 @@ try {
   }, 500);
   const spread = await loaded(["--objective", "spread", "--head", "holder"]);
   clearInterval(watching);
-  const wireBytes = sum() - before;
+  const after = crossed();
+  const wire = { bytes: after.bytes - before.bytes, packets: after.packets - before.packets };
   const { stages } = (await holder.state()).deployments[0] ?? { stages: [] };
   const [, ...remote] = stages;
   const neededBytes = remote.reduce((total, { weightBytes }) => total + weightBytes, 0);
@@ -71,8 +74,9 @@ try {
   const result = {
     modelBytes: (await stat(MODEL)).size,
     neededBytes,
-    wireBytes,
-    wireRatio: wireBytes / neededBytes,
+    wireBytes: wire.bytes,
+    wireRatio: wire.bytes / neededBytes,
+    payloadRatio: (wire.bytes - HEADER_BYTES * wire.packets) / neededBytes,
     fetchSeconds: seconds,
     linkShare: neededBytes / seconds / rateBytes,
     sameText: single.text === spread.text,
@@ -88,7 +92,8 @@ try {
       "| | |",
       "| --- | --- |",
       `| the other three need | ${megabytes(neededBytes)} MB |`,
-      `| bytes over all cables until the first token | ${megabytes(wireBytes)} MB: ${result.wireRatio.toFixed(3)} × what is needed |`,
+      `| bytes over all cables until the first token | ${megabytes(wire.bytes)} MB: ${result.wireRatio.toFixed(3)} × what is needed |`,
+      `| less ${HEADER_BYTES} bytes of Ethernet, IP and TCP for each of ${wire.packets} packets, acknowledgements among them | ${result.payloadRatio.toFixed(3)} × |`,
       `| fetched in | ${seconds.toFixed(1)} s: ${(result.linkShare * 100).toFixed(0)} % of the holder's cable |`,
       `| the answer is a single process's | ${result.sameText ? "yes" : "NO"} |`,
       "",
@@ -97,6 +102,20 @@ try {
       ...disks.map(({ host, weightBytes, diskBytes }) => `| ${host} | ${megabytes(weightBytes)} | ${megabytes(diskBytes)} |`),
     ];
     process.stdout.write(`${lines.join("\n")}\n`);
+  }
+
+  /** What has crossed all cables so far: each byte and packet leaves one host and comes to another. */
+  function crossed(): { readonly bytes: number; readonly packets: number } {
+    const counts = network.hosts.map((host) => {
+      const [command, args] = host.wrap("ip", ["-s", "-j", "link", "show", "eth0"]);
+      const [shown] = JSON.parse(execFileSync(command, [...args], { encoding: "utf8" })) as readonly {
+        stats64: Record<"rx" | "tx", { bytes: number; packets: number }>;
+      }[];
+      return shown?.stats64;
+    });
+    const sum = (what: "bytes" | "packets"): number =>
+      counts.reduce((total, stats) => total + (stats === undefined ? 0 : stats.rx[what] + stats.tx[what]), 0) / 2;
+    return { bytes: sum("bytes"), packets: sum("packets") };
   }
 
   async function layers(): Promise<number> {

@@ -15,7 +15,10 @@ import type { OwnPart } from "./layer-fetch.ts";
 import type { Store } from "../state/store.ts";
 
 const ASK_MS_MAX = 10_000;
-const POLL_MS = 250;
+/** Between two asks, at first and in the end: what is small is soon there, and each answer that is news goes to all members. */
+const POLL_MS_MIN = 100;
+const POLL_MS_MAX = 1_000;
+const POLL_GROWTH = 1.5;
 /** Answers in a row that do not come, after which a node is not waited for. */
 const SILENT_ASKS_MAX = 3;
 
@@ -101,7 +104,7 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
     ].filter((other) => other !== node && other !== self),
   };
   let silent = 0;
-  for (;;) {
+  for (let pollMs = POLL_MS_MIN; ; pollMs = Math.min(POLL_MS_MAX, pollMs * POLL_GROWTH)) {
     signal.throwIfAborted();
     try {
       const answer = await config.ask(node, request, { signal: AbortSignal.any([signal, AbortSignal.timeout(ASK_MS_MAX)]) });
@@ -121,6 +124,6 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
         return;
       }
     }
-    await pause(POLL_MS, undefined, { signal });
+    await pause(pollMs, undefined, { signal });
   }
 }
