@@ -40,7 +40,14 @@ function predictedLine({ tokensPerSecond, low, high, timeToFirstTokenMs, promptT
 export const loadCommand: Command = command({
   name: "load",
   summary: "deploy a model over the cluster",
-  positionals: [{ name: "REF", required: true, summary: "a GGUF's path, a known model's name, or an alias", completes: "file" }],
+  positionals: [
+    {
+      name: "REF",
+      required: true,
+      summary: "a GGUF's path, hf:OWNER/REPO[:QUANT], a known model's name, or an alias",
+      completes: "file",
+    },
+  ],
   flags: {
     ...PLACE_FLAGS,
     as: text("ALIAS", "another name for requests to use"),

@@ -23,7 +23,12 @@ export const runCommand: Command = command({
   name: "run",
   summary: "load a model if needed, and chat with it here",
   positionals: [
-    { name: "REF", required: true, summary: "a GGUF's path, a known model's name, or an alias", completes: "file" },
+    {
+      name: "REF",
+      required: true,
+      summary: "a GGUF's path, hf:OWNER/REPO[:QUANT], a known model's name, or an alias",
+      completes: "file",
+    },
     { name: "PROMPT", required: false, summary: "one question; without it a chat, or the prompt from stdin", rest: true },
   ],
   flags: {},
