@@ -1,7 +1,7 @@
 import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
-import { blockDigest, createBlockMap, parseBlockMap, type BlockMap, type BlockMapJson } from "./block-map.ts";
+import { blockDigest, createBlockMap, parseBlockMap, type BlockMap } from "./block-map.ts";
 import type { Block, ShardLayout } from "./shard-layout.ts";
 import { makeSparse, punchHole } from "./sparse-file.ts";
 
@@ -32,7 +32,6 @@ export interface ShardFile extends HeldModel, AsyncDisposable {
   verify(block: Block): Promise<boolean>;
   /** Gives blocks back to the disk. */
   drop(blocks: readonly Block[]): Promise<void>;
-  map(): BlockMapJson;
 }
 
 /** A block's bytes are not those it must have. */
@@ -145,7 +144,6 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
       await (recording = recording.catch(() => undefined).then(recordNow));
       for (const block of blocks) await punchHole(paths[block.part] ?? "", block.position, block.bytes);
     },
-    map: () => map.json(),
     async [Symbol.asyncDispose]() {
       await (recording = recording.catch(() => undefined).then(recordNow)).catch(() => undefined);
       await Promise.all(handles.map((handle) => handle.close()));

@@ -92,12 +92,19 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
   async function held(contentId: ContentId): Promise<HeldModel | null> {
     const file = catalog.byContent(contentId);
     if (file === null) return shards.get(contentId);
-    let opening = whole.get(file.path);
+    // By content and place: under the same path another model may lie by now.
+    const key = `${contentId} ${file.path}`;
+    let opening = whole.get(key);
     if (opening === undefined) {
-      if (whole.size >= OPEN_FILES_MAX) throw new ClusterdError("queue_full", "Too many models are being read here.");
+      const [oldest] = whole;
+      if (whole.size >= OPEN_FILES_MAX && oldest !== undefined) {
+        whole.delete(oldest[0]);
+        // Who still reads from it asks again, or elsewhere.
+        void oldest[1].then((model) => model[Symbol.asyncDispose]()).catch(() => undefined);
+      }
       opening = openWholeFile(file, config.signal);
-      whole.set(file.path, opening);
-      opening.catch(() => whole.delete(file.path));
+      whole.set(key, opening);
+      opening.catch(() => whole.delete(key));
     }
     return opening;
   }
