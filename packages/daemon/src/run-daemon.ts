@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { existsSync } from "node:fs";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { openCatalog, openShardStore, type ModelFile } from "@clusterd/catalog";
+import { openCatalog } from "@clusterd/catalog";
 import { DASHBOARD_DIR } from "@clusterd/dashboard";
 import { describeAccelerator } from "@clusterd/device";
 import { defaultThreads, ensureEngine } from "@clusterd/engine";
@@ -18,23 +18,13 @@ import {
   startMesh,
   type Mesh,
 } from "@clusterd/mesh";
-import {
-  asClusterdError,
-  cleanName,
-  ClusterdError,
-  NAME_LENGTH_MAX,
-  placeText,
-  type ContentId,
-  type NodeId,
-} from "@clusterd/wire";
+import { asClusterdError, cleanName, ClusterdError, NAME_LENGTH_MAX, placeText, type NodeId } from "@clusterd/wire";
 import { openAccessLog } from "./access-log.ts";
 import { advertModels } from "./advert-facts.ts";
 import { createAnswerer } from "./answer-request.ts";
 import type { DaemonOptions, RunningDaemon } from "./daemon-options.ts";
 import { startControlLoop } from "./deployments/control-loop.ts";
-import { createHeadFiles } from "./deployments/head-files.ts";
 import { createHeadedHere } from "./deployments/headed-here.ts";
-import { createModelWeights } from "./deployments/model-weights.ts";
 import { createOrphanWatch } from "./deployments/orphan-watch.ts";
 import { createWorkerHost, type WorkerHost } from "./deployments/worker-host.ts";
 import { createAliasBook } from "./aliases/alias-book.ts";
@@ -56,7 +46,6 @@ import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
 import { watchIdle, type IdleWatch } from "./on-demand/idle-watch.ts";
 import { createLoadOnRequest } from "./on-demand/load-on-request.ts";
 import { adoptModels } from "./pulls/adopt-models.ts";
-import { createPulls } from "./pulls/pulls.ts";
 import { createDeployer } from "./planning/deploy.ts";
 import { createOwnDevice } from "./planning/own-device.ts";
 import { publishChanges } from "./publish-changes.ts";
@@ -75,9 +64,7 @@ import { allDeployments } from "./state/view.ts";
 import { tellEvents } from "./tell-events.ts";
 import { readUpstreams } from "./upstream/read-upstreams.ts";
 import { tellUpstreams, upstreamViews } from "./upstream/upstream-views.ts";
-import { createLayerFetch } from "./weights/layer-fetch.ts";
-import { reachWeights } from "./weights/reach-weights.ts";
-import { createWeightOffers } from "./weights/weight-offers.ts";
+import { openOwnWeights } from "./weights/own-weights.ts";
 import { VERSION } from "./version.ts";
 
 const REFRESH_MS = 10_000;
@@ -213,14 +200,14 @@ async function compose(
   stack.use(spreadSettings({ settings, store, mesh: () => mesh, log: say }));
   const keys = stack.use(createKeyStore({ settings, self: identity.id, nowMs: Date.now, log: warn }));
 
-  const shards = stack.use(await openShardStore({ dir: paths.shards, cacheDir: join(paths.cache, "profiles"), signal }));
-  /** Of a model that is here, whole or in parts. */
-  const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
-  const weights = createModelWeights({ byContent: fileOf }, join(paths.cache, "digests"));
+  const own = stack.use(
+    await openOwnWeights({ store, catalog, dataPlane, paths, mesh: theMesh, nameOf, log: (message) => say(message), signal }),
+  );
+  const { modelsChanged } = own;
   const workers: WorkerHost = stack.use(
     createWorkerHost({
       engine,
-      weights,
+      weights: own.digests,
       threads: defaultThreads(),
       deviceIds: engine.devices.map(({ id }) => id),
       dataPlane,
@@ -233,9 +220,9 @@ async function compose(
           .flatMap((deployment) => deployment.placement.stages);
         // What is headed here has its first stage in the head's own process; its further ones are hosted.
         const headedHere = device > 0 ? [] : headed.filter((stage) => stage.node === store.state.self);
-        const own = headedHere.reduce((sum, stage) => sum + stage.memoryBytes, 0);
+        const ownBytes = headedHere.reduce((sum, stage) => sum + stage.memoryBytes, 0);
         const budget = describeAccelerator(store.state.own.device, device) ?? store.state.own.device;
-        return budget.memoryBytesBudget - hosted - own;
+        return budget.memoryBytesBudget - hosted - ownBytes;
       },
       fingerprintOf: (node) =>
         node === store.state.self ? dataPlane.fingerprint : (store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null),
@@ -264,7 +251,7 @@ async function compose(
       threads: defaultThreads(),
       acceleratorId: engine.devices[0]?.id ?? null,
       dataPlane,
-      weights,
+      weights: own.digests,
       log: (message) => say(message),
       nameOf,
       dataPlaneOf(node) {
@@ -285,7 +272,7 @@ async function compose(
           ? { stopped: await workers.stop(request.deployment, request.epoch) }
           : theMesh().request(node, request, { signal: within }),
     },
-    ...createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh: theMesh, nameOf, log: (message) => say(message) }),
+    ...own.headFiles,
     log: (message) => say(message),
   });
 
@@ -295,15 +282,6 @@ async function compose(
       store,
       workOf: (id) => ({ requests: queues.workOf(id), entries: queues.entriesOf(id) }),
       stopHere: here.stop,
-      log: (message) => say(message),
-    }),
-  );
-  const modelsChanged = (): void => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } });
-  const pulls = stack.use(
-    createPulls({
-      catalog,
-      modelsChanged,
-      onChange: (views) => store.dispatch({ type: "own", facts: { pulls: views } }),
       log: (message) => say(message),
     }),
   );
@@ -327,17 +305,6 @@ async function compose(
   });
   const queues = stack.use(createHeadQueues({ store, isUp: (id) => loop.engineOf(id) !== null }));
   const links = stack.use(watchLinks({ store, dataPlane, mesh: theMesh }));
-  const layers = stack.use(
-    createLayerFetch({
-      catalog,
-      shards,
-      weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh: theMesh, nameOf }, node, contentId),
-      log: (message) => say(message),
-      signal,
-    }),
-  );
-  const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
-  const weightOffers = stack.use(createWeightOffers({ dataPlane, layers, fingerprintOf }));
   const answer = createAnswerer({
     store,
     catalog,
@@ -354,8 +321,8 @@ async function compose(
     evictHere: (id) => idle.evict(id),
     setDraining,
     links,
-    layers,
-    weightOffers,
+    layers: own.layers,
+    weightOffers: own.offers,
     settings,
   });
   const listener = createMeshListener({
@@ -403,7 +370,7 @@ async function compose(
     upstreams: upstreamViews(upstreams),
     store,
     catalog,
-    pulls,
+    pulls: own.pulls,
     modelsChanged,
     mesh: running,
     deployer,

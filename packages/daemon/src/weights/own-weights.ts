@@ -1,0 +1,69 @@
+import { join } from "node:path";
+import { openShardStore, type Catalog, type ModelFile } from "@clusterd/catalog";
+import type { DataPlane, Mesh } from "@clusterd/mesh";
+import type { ContentId, NodeId } from "@clusterd/wire";
+import { advertModels } from "../advert-facts.ts";
+import { createHeadFiles } from "../deployments/head-files.ts";
+import { createModelWeights } from "../deployments/model-weights.ts";
+import type { HomePaths } from "../home/paths.ts";
+import { createPulls, type Pulls } from "../pulls/pulls.ts";
+import type { Store } from "../state/store.ts";
+import { createLayerFetch, type LayerFetch } from "./layer-fetch.ts";
+import { reachWeights } from "./reach-weights.ts";
+import { createWeightOffers, type WeightOffers } from "./weight-offers.ts";
+
+export interface OwnWeightsConfig {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly dataPlane: DataPlane;
+  readonly paths: HomePaths;
+  mesh(): Mesh;
+  nameOf(node: NodeId): string;
+  log(message: string): void;
+  readonly signal: AbortSignal;
+}
+
+/** The weights on this node's disk: what there is of them, how more of them come, and what others are given of them. */
+export interface OwnWeights extends AsyncDisposable {
+  /** As the worker host and the control loop verify them. */
+  readonly digests: ReturnType<typeof createModelWeights>;
+  readonly layers: LayerFetch;
+  readonly offers: WeightOffers;
+  readonly pulls: Pulls;
+  readonly headFiles: ReturnType<typeof createHeadFiles>;
+  /** Tells the cluster anew which models are here. */
+  modelsChanged(): void;
+}
+
+export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeights> {
+  const { store, catalog, dataPlane, paths, mesh, nameOf, log, signal } = config;
+  await using opening = new AsyncDisposableStack();
+  const shards = opening.use(await openShardStore({ dir: paths.shards, cacheDir: join(paths.cache, "profiles"), signal }));
+  /** Of a model that is here, whole or in parts. */
+  const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
+  const modelsChanged = (): void => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } });
+  const pulls = opening.use(
+    createPulls({ catalog, modelsChanged, onChange: (views) => store.dispatch({ type: "own", facts: { pulls: views } }), log }),
+  );
+  const layers = opening.use(
+    createLayerFetch({
+      catalog,
+      shards,
+      weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh, nameOf }, node, contentId),
+      log,
+      signal,
+    }),
+  );
+  const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
+  const offers = opening.use(createWeightOffers({ dataPlane, layers, fingerprintOf }));
+  const stack = opening.move();
+  return {
+    digests: createModelWeights({ byContent: fileOf }, join(paths.cache, "digests")),
+    layers,
+    offers,
+    pulls,
+    headFiles: createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh, nameOf, log }),
+    modelsChanged,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
