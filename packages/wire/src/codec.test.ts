@@ -1,6 +1,6 @@
 import { fc, test } from "@fast-check/vitest";
-import { expect } from "vitest";
-import { ClusterdError } from "./errors.ts";
+import { expect, vi } from "vitest";
+import { ClusterdError, ERROR_CODES } from "./errors.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
 import { encodeFrame, FrameReader } from "./frame.ts";
 import { parseControlReply, parseControlRequest } from "./parse-control.ts";
@@ -67,6 +67,43 @@ test.prop([fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 8 }), fc.inte
   },
 );
 
+/** Bytes that are copied from one array of bytes to another while `work` runs. */
+function copiedBytes(work: () => void): number {
+  const { set, slice } = Uint8Array.prototype;
+  let copied = 0;
+  const spies = [
+    vi.spyOn(Uint8Array.prototype, "set").mockImplementation(function (this: Uint8Array, from, at) {
+      copied += from.length;
+      set.call(this, from, at);
+    }),
+    vi.spyOn(Uint8Array.prototype, "slice").mockImplementation(function (this: Uint8Array, from, to) {
+      const part = slice.call(this, from, to);
+      copied += part.length;
+      return part;
+    }),
+  ];
+  try {
+    work();
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+  return copied;
+}
+
+test.each([1, 100, 1_500, 70_000, 300_000])("a large frame in chunks of %i bytes is copied twice at most", (size) => {
+  const payload = Uint8Array.from({ length: 300_000 }, (_, at) => at % 251);
+  const stream = encodeFrame(payload);
+  const reader = new FrameReader(payload.length);
+  const got: Uint8Array[] = [];
+  const copied = copiedBytes(() => {
+    for (let at = 0; at < stream.length; at += size) got.push(...reader.push(stream.subarray(at, at + size)));
+  });
+  expect(got).toHaveLength(1);
+  expect(Buffer.from(got[0] ?? []).equals(Buffer.from(payload))).toBe(true);
+  expect(copied).toBeGreaterThanOrEqual(payload.length);
+  expect(copied).toBeLessThanOrEqual(2 * payload.length);
+});
+
 test("a frame over the limit is refused by its length alone", () => {
   expect(() => new FrameReader(100).push(Uint8Array.from([0xff, 0xff, 0xff, 0xff]))).toThrow(/limit/);
   expect(new FrameReader(100).push(encodeFrame(new Uint8Array(100)))).toHaveLength(1);
@@ -77,5 +114,20 @@ test("requests and replies are checked, their faults named", () => {
   expect(() => parseControlRequest({ type: "worker-stop", deployment: "d", epoch: -1 })).toThrow(/worker-stop\.epoch/);
   expect(() => parseControlRequest({ type: "constructor" })).toThrow(/unknown type/);
   expect(parseControlReply("drain", { ok: true, answer: { draining: true } })).toEqual({ ok: true, answer: { draining: true } });
+  const refused = (code: unknown): unknown => ({ ok: false, error: { code, message: "No.", next: null } });
+  for (const code of ERROR_CODES)
+    expect(parseControlReply("drain", refused(code))).toEqual({ ok: false, error: { code, message: "No.", next: null } });
+  // A newer member's word, or no word of ours at all: a failure, with what it says of it.
+  for (const code of ["made_up", "", "toString", "x".repeat(1_000), 7, null])
+    expect(parseControlReply("drain", refused(code))).toEqual({
+      ok: false,
+      error: { code: "failed", message: "No.", next: null },
+    });
+  expect(
+    parseControlReply("fetch-layers", {
+      ok: true,
+      answer: { state: "failed", doneBytes: 0, totalBytes: 0, error: { code: "new", message: "No." } },
+    }),
+  ).toMatchObject({ answer: { error: { code: "failed" } } });
   expect(() => parseControlReply("worker-start", { ok: true, answer: { ticket: new Uint8Array(3) } })).toThrow(/32 bytes/);
 });

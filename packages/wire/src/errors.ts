@@ -1,30 +1,36 @@
+const CODES = [
+  "failed",
+  "usage",
+  "invalid_request",
+  "not_running",
+  "not_found",
+  "model_not_found",
+  "does_not_fit",
+  "not_admitted",
+  "timeout",
+  "interrupted",
+  "context_length_exceeded",
+  "queue_full",
+  "worker_lost",
+  "engine_crashed",
+  "engine_stalled",
+  "engine_missing",
+  "protocol_mismatch",
+  "shards_unreachable",
+  "model_not_ready",
+  "model_broken",
+  "unsupported",
+  "port_in_use",
+  "home_unusable",
+  "already_running",
+  "upstream_failed",
+] as const;
+
 /** What went wrong, as programs see it: in HTTP error objects, control replies, and (mapped) exit codes. */
-export type ErrorCode =
-  | "failed"
-  | "usage"
-  | "invalid_request"
-  | "not_running"
-  | "not_found"
-  | "model_not_found"
-  | "does_not_fit"
-  | "not_admitted"
-  | "timeout"
-  | "interrupted"
-  | "context_length_exceeded"
-  | "queue_full"
-  | "worker_lost"
-  | "engine_crashed"
-  | "engine_stalled"
-  | "engine_missing"
-  | "protocol_mismatch"
-  | "shards_unreachable"
-  | "model_not_ready"
-  | "model_broken"
-  | "unsupported"
-  | "port_in_use"
-  | "home_unusable"
-  | "already_running"
-  | "upstream_failed";
+export type ErrorCode = (typeof CODES)[number];
+
+/** All of them. */
+export const ERROR_CODES: ReadonlySet<string> = new Set(CODES);
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "timeout",

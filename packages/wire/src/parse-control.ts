@@ -1,6 +1,6 @@
 import { amount, bytes, count, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
 import type { ControlAnswers, ControlFailure, ControlReply, ControlRequest, DeployWish } from "./control.ts";
-import { ClusterdError, type ErrorCode } from "./errors.ts";
+import { ClusterdError, ERROR_CODES, type ErrorCode } from "./errors.ts";
 import { hubPlace } from "./hub-place.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
@@ -169,8 +169,12 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
   settings: record({ type: oneOf("settings"), whole: flag, floor: count(), entries: settingEntries }),
 };
 
+/** What happens is decided by codes: one that is none of ours, a newer member's, is a failure like any other. */
+const errorCode: Check<ErrorCode> = (value) =>
+  typeof value === "string" && ERROR_CODES.has(value) ? (value as ErrorCode) : "failed";
+
 const failure: Check<ControlFailure> = record({
-  code: text<ErrorCode>(ID_LENGTH_MAX),
+  code: errorCode,
   message: sentence,
   next: nullable(sentence),
 });
