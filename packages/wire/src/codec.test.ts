@@ -90,7 +90,7 @@ function copiedBytes(work: () => void): number {
   return copied;
 }
 
-test.each([1, 100, 1_500, 70_000, 300_000])("a large frame in chunks of %i bytes is copied twice at most", (size) => {
+test.each([1, 100, 1_500, 70_000, 300_000])("a large frame in chunks of %i bytes is copied three times at most", (size) => {
   const payload = Uint8Array.from({ length: 300_000 }, (_, at) => at % 251);
   const stream = encodeFrame(payload);
   const reader = new FrameReader(payload.length);
@@ -101,7 +101,7 @@ test.each([1, 100, 1_500, 70_000, 300_000])("a large frame in chunks of %i bytes
   expect(got).toHaveLength(1);
   expect(Buffer.from(got[0] ?? []).equals(Buffer.from(payload))).toBe(true);
   expect(copied).toBeGreaterThanOrEqual(payload.length);
-  expect(copied).toBeLessThanOrEqual(2 * payload.length);
+  expect(copied).toBeLessThanOrEqual(3 * payload.length);
 });
 
 test("a frame over the limit is refused by its length alone", () => {

@@ -15,7 +15,7 @@ export function encodeFrame(payload: Uint8Array): Uint8Array {
 
 /**
  * Cuts a stream of chunks into payloads. A length over the limit throws before anything of it is kept. However small the chunks, a
- * payload's bytes are copied twice at most: its room doubles as it fills.
+ * payload's bytes are copied three times at most: its room doubles as it fills.
  */
 export class FrameReader {
   readonly #bytesMax: number;
