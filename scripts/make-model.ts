@@ -9,6 +9,8 @@ import { describeProjector } from "./make-model/projector.ts";
 import { PRESETS } from "./make-model/presets.ts";
 import { WEIGHT_TYPES } from "./make-model/random-weights.ts";
 import { completeShape, flagOf, SHAPE_NUMBERS, type ShapeNumber } from "./make-model/shape.ts";
+import type { Tensor } from "./make-model/tensor.ts";
+import { splitModel } from "./make-model/split-model.ts";
 import { writeModel } from "./make-model/write-model.ts";
 
 const DEMO = new URL("../models/demo-16l-q8_0.gguf", import.meta.url);
@@ -34,6 +36,8 @@ const HELP = `Usage: node scripts/make-model.ts OUT.gguf [--arch NAME | --preset
   --pooling NAME    makes embeddings of texts: ${[...POOLINGS.keys()].join(", ")} of its tokens' vectors (encoders: mean)
   --projector       instead of a model, what lets one of that --width see images (llama.cpp's mmproj)
   --infill          its last three tokens mark texts with a gap
+  --split N         in N files (OUT-00001-of-0000N.gguf), as llama.cpp's gguf-split lays them out
+  --split-header    the first of them has no tensors
   --seed N          other random weights (1); the same seed gives the same file
 ${numbers.map(([key, help]) => `  --${flagOf(key)} N`.padEnd(27) + help).join("\n")}
 
@@ -56,6 +60,8 @@ function readArguments() {
       pooling: { type: "string" },
       infill: { type: "boolean", default: false },
       projector: { type: "boolean", default: false },
+      split: { type: "string" },
+      "split-header": { type: "boolean", default: false },
       seed: { type: "string", default: "1" },
       ...Object.fromEntries(numbers.map(([key]) => [flagOf(key), { type: "string" } as const])),
     },
@@ -102,15 +108,22 @@ async function main(): Promise<void> {
         ...(pooling === null ? {} : { pooling }),
         infill: values.infill,
       });
-  const bytes = await writeModel(out, {
+  const whole = {
     ...model,
-    typeOf: (tensor) => storedType(tensor, tensor.name.includes("_exps.") ? (values["expert-type"] ?? values.type) : values.type),
+    typeOf: (tensor: Tensor) =>
+      storedType(tensor, tensor.name.includes("_exps.") ? (values["expert-type"] ?? values.type) : values.type),
     seed: wholeNumber("seed", values.seed),
     headerOnly: values["header-only"],
-  });
+  };
+  const parts =
+    values.split === undefined
+      ? [{ path: out, model: whole }]
+      : splitModel(out, whole, wholeNumber("split", values.split), values["split-header"]);
+  let bytes = 0;
+  for (const part of parts) bytes += await writeModel(part.path, part.model);
   const parameters = model.tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((product, size) => product * size, 1), 0);
   console.log(
-    `${out}: ${architectureName}, ${shape.layers} layers × ${shape.width}, ${model.vocabulary} tokens, ${(parameters / 1e9).toFixed(2)} G weights, ` +
+    `${parts.map(({ path }) => path).join(", ")}: ${architectureName}, ${shape.layers} layers × ${shape.width}, ${model.vocabulary} tokens, ${(parameters / 1e9).toFixed(2)} G weights, ` +
       `${(bytes / 1e6).toFixed(0)} MB${values["header-only"] ? " (header only, the rest a hole)" : ""}`,
   );
 }
