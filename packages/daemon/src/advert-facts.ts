@@ -1,7 +1,7 @@
 import type { AdvertFacts } from "@clusterd/mesh";
 import type { CatalogEntry } from "@clusterd/catalog";
 import type { AdvertModel } from "@clusterd/wire";
-import { DEPLOYMENTS_PER_NODE_MAX, MODELS_PER_NODE_MAX } from "@clusterd/wire";
+import { DEPLOYMENTS_PER_NODE_MAX, HELD_PARTS_PER_NODE_MAX, MODELS_PER_NODE_MAX } from "@clusterd/wire";
 import type { DaemonState } from "./state/daemon-state.ts";
 import { deploymentView } from "./state/view.ts";
 
@@ -24,6 +24,7 @@ export function advertFacts(state: DaemonState): AdvertFacts {
     pending,
     dataPlane,
     settings: state.own.settings ?? null,
+    held: (state.own.held ?? []).slice(0, HELD_PARTS_PER_NODE_MAX),
   };
 }
 

@@ -91,6 +91,7 @@ const facts = (name: string): AdvertFacts => ({
   deployments: [],
   pending: [],
   dataPlane: { port: 1, fingerprint: "ab" },
+  held: [],
 });
 const advertsOf = (node: Node, from: Node): Advert[] =>
   node.events.flatMap((event) => (event.type === "advert" && event.advert.node === from.mesh.self ? [event.advert] : []));

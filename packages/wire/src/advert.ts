@@ -1,5 +1,6 @@
 import type { DeploymentView, LinkView, PendingView } from "./cluster-state.ts";
 import type { DeviceInfo } from "./device-info.ts";
+import type { HeldPart } from "./held-part.ts";
 import type { InfillTokens } from "./model-profile.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 
@@ -63,6 +64,8 @@ export interface Advert {
   readonly dataPlane: DataPlaneAddress;
   /** Digest of the cluster's settings as the node knows them; older nodes know of none. */
   readonly settings?: string | null;
+  /** Models of which it has parts; older nodes tell of none. */
+  readonly held: readonly HeldPart[];
 }
 
 /** Whether advert `a` is newer than `b` of the same node. */

@@ -50,6 +50,8 @@ export type {
   StageTiming,
   StageView,
 } from "./cluster-state.ts";
+export type { HeldPart, LayerSpan } from "./held-part.ts";
+export { layersText, parseLayers } from "./held-part.ts";
 export type { HubPlace } from "./hub-place.ts";
 export type { PullEvent, PullView } from "./pull-view.ts";
 export type { Advert, AdvertDeployment, AdvertModel, DataPlaneAddress, EngineSummary } from "./advert.ts";
@@ -78,6 +80,7 @@ export {
   CLUSTER_NODES_MAX,
   CONTROL_FRAME_BYTES_MAX,
   DEPLOYMENTS_PER_NODE_MAX,
+  HELD_PARTS_PER_NODE_MAX,
   LAYERS_MAX,
   MESSAGE_DEPTH_MAX,
   MESSAGE_VALUES_MAX,

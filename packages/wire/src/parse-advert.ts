@@ -2,12 +2,14 @@ import type { Advert } from "./advert.ts";
 import { amount, count, finite, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
 import type { DeploymentPhase, DeploymentView, PendingView } from "./cluster-state.ts";
 import type { BandwidthSource } from "./device-info.ts";
+import { heldPart } from "./held-part.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { share, speculationType } from "./parse-speculation.ts";
 import {
   CLUSTER_NODES_MAX,
   DEPLOYMENTS_PER_NODE_MAX,
   DECODED_KINDS_MAX,
+  HELD_PARTS_PER_NODE_MAX,
   LAYERS_MAX,
   MODELS_PER_NODE_MAX,
   NAME_LENGTH_MAX,
@@ -138,6 +140,8 @@ const pending: Check<PendingView> = record({
   askedNode: nodeId,
 });
 
+const heldParts = list(heldPart, HELD_PARTS_PER_NODE_MAX);
+
 /** An advert from elsewhere, every member checked and bounded, implausible claims cut down. Throws `invalid_request`. */
 export function parseAdvert(value: unknown): Advert {
   return advert(value, "advert");
@@ -187,4 +191,5 @@ const advert: Check<Advert> = record({
   addresses: list(text(MODEL_LENGTH_MAX), ADDRESSES_MAX),
   dataPlane: record({ port: count(65535), fingerprint: text(ID_LENGTH_MAX) }),
   settings: nullable(text(ID_LENGTH_MAX)),
+  held: (value, at) => (value === undefined ? [] : heldParts(value, at)),
 });

@@ -9,6 +9,7 @@ import type {
   DeviceInfo,
   EngineSummary,
   ErrorCode,
+  HeldPart,
   LinkView,
   ModelId,
   ModelProfile,
@@ -45,6 +46,8 @@ export interface OwnFacts {
   readonly settings?: string;
   /** Models that are being fetched. */
   readonly pulls?: readonly PullView[];
+  /** Models of which parts are here. */
+  readonly held?: readonly HeldPart[];
 }
 
 export interface OtherNode {
