@@ -12,6 +12,7 @@ export type {
   Pin,
   Alternative,
   Bottleneck,
+  HeldLayers,
   Placement,
   PlanCosts,
   PlanRequest,
@@ -53,6 +54,8 @@ export type {
 export type { HeldPart, LayerSpan } from "./held-part.ts";
 export { layersText, parseLayers } from "./held-part.ts";
 export type { HubPlace } from "./hub-place.ts";
+export type { HubName, NamedModel } from "./hub-name.ts";
+export { ambiguous, DEFAULT_QUANTISATION, hubId, modelsNamed, parseHubName } from "./hub-name.ts";
 export type { PullEvent, PullView } from "./pull-view.ts";
 export type { Advert, AdvertDeployment, AdvertModel, DataPlaneAddress, EngineSummary } from "./advert.ts";
 export { isNewer } from "./advert.ts";
