@@ -1,9 +1,18 @@
-import type { Alternative, Placement, PlannedSpeculation, PlannerNode, PlanRequest } from "@clusterd/wire";
+import type {
+  Alternative,
+  ModelProfile,
+  Placement,
+  PlannedSpeculation,
+  PlannerNode,
+  PlanRequest,
+  PlanStage,
+} from "@clusterd/wire";
 import { hopMs, type CostModel } from "./cost.ts";
 import { explainPlacement } from "./explain.ts";
 import type { Priced } from "./layout.ts";
 import { findBottleneck, predictFirstToken, predictSpeed, PROMPT_TOKENS_DEFAULT } from "./predict.ts";
 import type { Search } from "./search.ts";
+import { toFetch } from "./to-fetch.ts";
 
 /** A search's result as a plan that says all of itself: costs, prediction, proof, alternatives, reasons. */
 export function describePlacement(
@@ -37,7 +46,7 @@ export function describePlacement(
       hiddenBytes: model.hiddenBytes,
     },
     costs: cost.costs,
-    stages: best.stages,
+    stages: best.stages.map((stage) => withFetch(stage, byName.get(stage.node), placed.head, model)),
     predicted: {
       ...predictSpeed(placed, byName),
       timeToFirstTokenMs: predictFirstToken(
@@ -64,6 +73,13 @@ export function describePlacement(
     notes,
   };
   return { ...described, why: explainPlacement(described, byName) };
+}
+
+/** A stage with what its node lacks on its disk, where that is known. */
+function withFetch(stage: PlanStage, node: PlannerNode | undefined, head: string, model: ModelProfile): PlanStage {
+  if (node?.held === undefined) return stage;
+  const { firstLayer, lastLayer } = stage;
+  return { ...stage, fetchBytes: toFetch(model, node.held)({ firstLayer, lastLayer, isHead: stage.node === head }) };
 }
 
 function asAlternative(priced: Priced): Alternative {

@@ -6,3 +6,4 @@ export { neededBytes } from "./needed-bytes.ts";
 export { planReplicas } from "./replicas.ts";
 export type { ReplicaSet } from "./replicas.ts";
 export { repricePlacement } from "./reprice.ts";
+export { toFetch } from "./to-fetch.ts";

@@ -7,6 +7,7 @@ import { makeField, type Field } from "./field.ts";
 import { NO_WISHES } from "./head-problem.ts";
 import { bestOverHeads } from "./heads.ts";
 import { planLatency } from "./latency.ts";
+import { lessToFetch } from "./less-to-fetch.ts";
 import { checkPins } from "./pins.ts";
 import { refuse } from "./refuse.ts";
 import type { Search } from "./search.ts";
@@ -40,12 +41,12 @@ export function plan(request: PlanRequest): PlanResult {
     const cost = costModel(request.model, context, request.slots, request.kv, request.draft, engine);
     const search = searchFor(request, makeField(cost, usable.nodes, usable.heads, request.links, request.pins));
     if (search.best !== null) {
-      const found = { cost, search: { ...search, best: search.best } };
+      const found = { cost, search: lessToFetch(request, cost, { ...search, best: search.best }, usable.nodes) };
       // Where even the smaller one had to shrink there is no room to grow.
       const grown = request.context === undefined && context === wanted ? largestOn(request, found) : found;
       if (request.context === undefined) notes.push(contextNote(grown.cost.context, wanted, request.model.contextMax));
       const planned = plannedSpeculation(speculation, request.draft, grown.cost);
-      return describePlacement(request, grown.cost, grown.search, usable.nodes, [...notes, ...search.notes], planned);
+      return describePlacement(request, grown.cost, grown.search, usable.nodes, [...notes, ...grown.search.notes], planned);
     }
     if (request.context === undefined && context / 2 >= CONTEXT_MIN) continue;
     const refusal = refuse(request, cost, usable.nodes, usable.heads, (other) => feasible(other, cost.context));

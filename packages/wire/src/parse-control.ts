@@ -34,6 +34,7 @@ const stage: Check<PlanStage> = record({
   budgetBytes: amount,
   computeMs: amount,
   hopMs: amount,
+  fetchBytes: nullable(amount),
 });
 const stages = list(stage, REMOTE_STAGES_MAX + 1);
 

@@ -19,6 +19,16 @@ export interface PlannerNode {
   readonly flopsPerSecond?: number;
   /** Memory that a setting of the machine would free for models, and which: more than `memoryBytes`. */
   readonly raisable?: { readonly memoryBytes: number; readonly how: string };
+  /** What of the model is on its disk. Absent: not known, and nothing is said of fetching. */
+  readonly held?: HeldLayers;
+}
+
+/** What of a model a machine has on its disk. */
+export interface HeldLayers {
+  /** Layers it has completely. */
+  readonly layers: readonly number[];
+  /** Whether it has the embeddings and the output. */
+  readonly head: boolean;
 }
 
 /** What crosses between two machines, both ways alike unless a pair says otherwise. */
@@ -87,6 +97,8 @@ export interface PlanStage {
   readonly budgetBytes: number;
   readonly computeMs: number;
   readonly hopMs: number;
+  /** Weights that its node does not have on its disk; null or absent: not known. */
+  readonly fetchBytes?: number | null;
 }
 
 /** Another placement of the same model, for comparison. */
