@@ -21,13 +21,23 @@ export interface BlockQueueOptions {
   readonly patienceMs: number;
 }
 
-/** A queue over the missing blocks: the rarest first, a hub only for what members do not have or will not have soon. */
+/** How long others' shares are waited for while they come: times `patienceMs`, and times what our own share took. */
+const PATIENCES_MAX = 4;
+const SHARES_WAITED = 2;
+
+/**
+ * A queue over the missing blocks: the rarest first, a hub only for what members do not have or will not have soon. What is taken from a
+ * source that others share begins with our own share.
+ */
 export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs }: BlockQueueOptions): BlockQueue {
   const waiting = new Set(missing);
   const taken = new Set<Block>();
   let wakeUps: (() => void)[] = [];
-  /** Since when nothing of ours was left for the hub: others' shares are then waited for. */
+  /** Since when nothing of ours is left at a shared source and nothing else has come: others' shares are then waited for. */
   let patientSinceMs: number | null = null;
+  let begunMs: number | null = null;
+  /** Since when nothing of ours is left at a shared source, whatever else comes. */
+  let oursOverMs: number | null = null;
 
   const wake = (): void => {
     const all = wakeUps;
@@ -35,30 +45,48 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
     for (const up of all) up();
   };
 
-  function fromHub(alive: readonly BlockSource[], nowMs: number): Block | null {
-    const members = alive.filter(({ kind }) => kind === "member");
-    const open = [...waiting].filter((block) => !members.some((member) => member.has(block)));
-    const ours = open.find(isOurs);
-    if (ours !== undefined || members.length === 0) {
-      patientSinceMs = null;
-      return ours ?? open[0] ?? null;
-    }
-    if (open.length === 0) return null;
-    patientSinceMs ??= nowMs;
-    return nowMs - patientSinceMs >= patienceMs ? (open[0] ?? null) : null;
+  const members = (alive: readonly BlockSource[]): readonly BlockSource[] => alive.filter(({ kind }) => kind === "member");
+
+  /** What no member has, in order. */
+  function fromHub(alive: readonly BlockSource[], wanted: (block: Block) => boolean): Block | null {
+    const others = members(alive);
+    for (const block of waiting) if (!others.some((member) => member.has(block)) && wanted(block)) return block;
+    return null;
   }
 
-  function fromMember(source: BlockSource, alive: readonly BlockSource[]): Block | null {
+  /** Of what a member has, that which the fewest others have. */
+  function fromMember(source: BlockSource, alive: readonly BlockSource[], wanted: (block: Block) => boolean): Block | null {
+    const others = members(alive);
     let best: Block | null = null;
     let fewest = Infinity;
     for (const block of waiting) {
-      if (!source.has(block)) continue;
-      const holders = alive.filter((other) => other.kind === "member" && other.has(block)).length;
+      if (!source.has(block) || !wanted(block)) continue;
+      const holders = others.filter((other) => other.has(block)).length;
       if (holders >= fewest) continue;
       [best, fewest] = [block, holders];
       if (holders === 1) break;
     }
     return best;
+  }
+
+  function next(source: BlockSource, alive: readonly BlockSource[], nowMs: number): Block | null {
+    const pick = (wanted: (block: Block) => boolean): Block | null =>
+      source.kind === "hub" ? fromHub(alive, wanted) : fromMember(source, alive, wanted);
+    if (source.kind === "member" && source.isShared?.() !== true) return pick(() => true);
+    begunMs ??= nowMs;
+    const ours = pick(isOurs);
+    if (ours !== null) {
+      patientSinceMs = null;
+      oursOverMs = null;
+      return ours;
+    }
+    const theirs = pick(() => true);
+    if (theirs === null || members(alive).length === 0) return theirs;
+    patientSinceMs ??= nowMs;
+    oursOverMs ??= nowMs;
+    // Where something comes all the time, but slowly: as long again as our own share took, and once more.
+    const patience = Math.max(PATIENCES_MAX * patienceMs, SHARES_WAITED * (oursOverMs - begunMs));
+    return nowMs - patientSinceMs >= patienceMs || nowMs - oursOverMs >= patience ? theirs : null;
   }
 
   return {
@@ -69,7 +97,7 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
       return [...waiting];
     },
     take(source, alive, nowMs) {
-      const block = source.kind === "hub" ? fromHub(alive, nowMs) : fromMember(source, alive);
+      const block = next(source, alive, nowMs);
       if (block === null) return null;
       waiting.delete(block);
       taken.add(block);

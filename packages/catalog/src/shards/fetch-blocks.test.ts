@@ -177,3 +177,46 @@ test("another node's share is not waited for beyond patience", async () => {
   expect(error).toBeNull();
   expect(hub.sent.length).toBe(LAYERS);
 });
+
+test("several nodes that fetch one model from one member move it once over its link", async () => {
+  const NODES = 3;
+  const shards = await Promise.all(Array.from({ length: NODES }, openOne));
+  const holders = shards.map(() => source("holder", { isShared: () => true }));
+  const results = await Promise.all(
+    shards.map((shard, node) => {
+      const others = shards.flatMap((other, at) =>
+        at === node
+          ? []
+          : [
+              source(`node ${at}`, {
+                has: (block) => other.has(block),
+                read: (block) => other.read(block),
+                refresh: async () => {},
+              }),
+            ],
+      );
+      const isOurs = ({ index }: Block): boolean => index % NODES === node;
+      return run([...others, holders[node] ?? source("none")], { shard, isOurs, patienceMs: 5_000 });
+    }),
+  );
+  expect(results.map(({ error }) => error)).toEqual([null, null, null]);
+  expect(holders.reduce((sum, { sent }) => sum + sent.length, 0)).toBe(LAYERS);
+  for (const { shard } of results) {
+    for (const block of layout.blocks) expect(await shard.verify(block)).toBe(true);
+    await shard[Symbol.asyncDispose]();
+  }
+});
+
+test("who comes to have it while it is fetched is asked as well; where nobody may come to have it, that is said", async () => {
+  const half = source("half", { has: ({ index }) => index < LAYERS / 2, refresh: async () => {} });
+  const late = source("late");
+  let asked = 0;
+  const first = await run([half], { newcomers: () => (++asked === 3 ? [late] : []) });
+  await using _ = first.shard;
+  expect(first.error).toBeNull();
+  expect(late.sent.length).toBe(LAYERS / 2);
+  const never = source("half", { has: ({ index }) => index < LAYERS / 2, refresh: async () => {}, mayGrow: () => false });
+  const second = await run([never]);
+  await using __ = second.shard;
+  expect(second.error).toMatchObject({ code: "shards_unreachable" });
+});

@@ -15,12 +15,18 @@ export interface BlockSource {
   read(block: Block, signal: AbortSignal): Promise<Buffer>;
   /** Learns anew which blocks it has, where that may have grown; called now and then while there is something to wait for. */
   refresh?(signal: AbortSignal): Promise<void>;
+  /** Whether other nodes fetch the same from it: each then takes its own share there. A hub always is. */
+  isShared?(): boolean;
+  /** Whether it may come to have more; absent: wherever it can be refreshed. */
+  mayGrow?(): boolean;
 }
 
 export interface FetchBlocksOptions {
   readonly shard: ShardFile;
   readonly wanted: readonly Block[];
   readonly sources: readonly BlockSource[];
+  /** Sources that have come since it was asked last, asked with every refresh. */
+  readonly newcomers?: () => readonly BlockSource[];
   readonly signal: AbortSignal;
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
   /** A source that lied or failed is asked no more; told once of each. */
@@ -56,7 +62,8 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
     isOurs: options.isOurs ?? (() => true),
     patienceMs: options.patienceMs ?? PATIENCE_MS,
   });
-  const alive = new Set(options.sources);
+  const alive = new Set<BlockSource>();
+  const workers = new Set<Promise<void>>();
   const reasons: string[] = [];
   const end = new AbortController();
   const ended = AbortSignal.any([signal, end.signal]);
@@ -97,6 +104,7 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
   }
 
   const refresher = setInterval(() => {
+    for (const source of options.newcomers?.() ?? []) join(source);
     for (const source of alive)
       void source.refresh?.(ended).then(
         () => queue.wake(),
@@ -105,9 +113,9 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
   }, options.refreshMs ?? REFRESH_MS);
   const recorder = setInterval(() => void shard.record().catch(() => undefined), RECORD_MS);
   try {
-    const workers = options.sources.flatMap((source) => Array.from({ length: source.connections }, () => worker(source)));
+    for (const source of options.sources) join(source);
     const failed = watchForNobody();
-    await Promise.race([Promise.all(workers), failed.promise]).finally(failed.stop);
+    await Promise.race([idle(), failed.promise]).finally(failed.stop);
     signal.throwIfAborted();
     if (queue.left > 0) throw nobody();
   } finally {
@@ -117,11 +125,30 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
     await shard.record();
   }
 
+  function join(source: BlockSource): void {
+    if (ended.aborted) return;
+    alive.add(source);
+    for (let count = 0; count < source.connections; count++) {
+      const work = worker(source);
+      workers.add(work);
+      // A failure is told by whoever waits for all of them.
+      void work.catch(() => undefined);
+    }
+  }
+
+  /** Settles when all workers have, those included that joined meanwhile. */
+  async function idle(): Promise<void> {
+    for (let seen = -1; seen !== workers.size;) {
+      seen = workers.size;
+      await Promise.all(workers);
+    }
+  }
+
   /** Settles (rejecting) once no source that is left has, or may come to have, what is missing. */
   function watchForNobody(): { readonly promise: Promise<never>; stop(): void } {
     const { promise, reject } = Promise.withResolvers<never>();
     const timer = setInterval(() => {
-      const hopeful = [...alive].some((source) => source.refresh !== undefined);
+      const hopeful = [...alive].some((source) => source.mayGrow?.() ?? source.refresh !== undefined);
       if (!hopeful && queue.waiting.some((block) => ![...alive].some((source) => source.has(block)))) reject(nobody());
     }, FIRST_PAUSE_MS);
     promise.catch(() => undefined);
