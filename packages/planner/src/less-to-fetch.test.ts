@@ -66,13 +66,14 @@ describe.each(["latency", "spread", "throughput"] as const)("%s, a node replaced
   });
 
   test("without word of the disks it is as if they had nothing", () => {
-    const plain = requestOf(
-      model,
-      ["a", "b", "c", "d"]
-        .map((name) => ({ ...node(name, NOTHING), held: undefined as never }))
-        .map(({ held: _, ...rest }) => rest),
-      { objective },
-    );
+    const known = ["a", "b", "c", "d"].map((name) => node(name, NOTHING));
+    const unknown = known.map(({ name, memoryBytes, bandwidthBytesPerSecond, canHead }) => ({
+      name,
+      memoryBytes,
+      bandwidthBytesPerSecond,
+      canHead,
+    }));
+    const plain = requestOf(model, unknown, { objective });
     const result = placed(plain);
     expect(result.stages.every((stage) => !("fetchBytes" in stage))).toBe(true);
     expect(result.certificate.method).not.toContain("to fetch");
@@ -99,7 +100,7 @@ const withHeld = anyRequest(4).chain((request) =>
       ...request.nodes.map(() => fc.record({ layers: fc.subarray([...request.model.layers.keys()]), head: fc.boolean() })),
     )
     .map(([objective, ...held]): readonly [PlanRequest, PlanRequest] => [
-      { ...request, objective } as PlanRequest,
+      { ...request, objective },
       {
         ...request,
         objective,
