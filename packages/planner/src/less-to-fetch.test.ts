@@ -105,7 +105,7 @@ const withHeld = anyRequest(4).chain((request) =>
         ...request,
         objective,
         nodes: request.nodes.map((each, index) => ({ ...each, held: held[index] ?? NOTHING })),
-      } as PlanRequest,
+      },
     ]),
 );
 
