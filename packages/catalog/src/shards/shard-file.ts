@@ -1,9 +1,12 @@
 import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
+import { fileDiskBytes } from "../keep/disk-usage.ts";
 import { blockDigest, createBlockMap, parseBlockMap, type BlockMap } from "./block-map.ts";
+import { createBlockTrust, parseTrust, type TrustRecord } from "./block-trust.ts";
+import { stampOf } from "./file-stamp.ts";
 import type { Block, ShardLayout } from "./shard-layout.ts";
-import { makeSparse, punchHole } from "./sparse-file.ts";
+import { makeSparse, punchHoles, removeRewritten, rewriteSparse } from "./sparse-file.ts";
 
 /** A model, or a part of one, that others may have blocks of. */
 export interface HeldModel {
@@ -28,10 +31,17 @@ export interface ShardFile extends HeldModel, AsyncDisposable {
   put(block: Block, bytes: Buffer): Promise<void>;
   /** Makes lasting what was put: first the bytes, then the word of them. */
   record(): Promise<void>;
-  /** Reads a block again; one that has changed on the disk is forgotten. */
+  /** Reads a block again; one that has changed on the disk is forgotten, and told to `onDamaged`. */
   verify(block: Block): Promise<boolean>;
+  /**
+   * Reads again those of some blocks that may have changed since they were last read: where anyone else has written to the file, and
+   * after a week. Gives those that were not what they must be: they are forgotten.
+   */
+  check(blocks: readonly Block[], signal: AbortSignal): Promise<readonly Block[]>;
   /** Gives blocks back to the disk. */
   drop(blocks: readonly Block[]): Promise<void>;
+  /** What it takes on the disk. */
+  diskBytes(): Promise<number>;
 }
 
 /** A block's bytes are not those it must have. */
@@ -51,24 +61,33 @@ export interface ShardFileConfig {
   readonly layout: ShardLayout;
   /** A part's header, asked for where it is not there yet. */
   readonly header: (part: number) => Promise<Buffer>;
+  /** A block was not on the disk as it was written there. */
+  readonly onDamaged?: (block: Block) => void;
+  /** False where the system cannot punch holes; absent: by the system's own tool. */
+  readonly punch?: typeof punchHoles;
+  /** Milliseconds since 1970; absent: by the clock. */
+  readonly now?: () => number;
 }
 
 const RECORD = "blocks.json";
 
 /** Opens what there is of a model in a folder, or begins it. */
-export async function openShardFile({ folder, names, layout, header }: ShardFileConfig): Promise<ShardFile> {
+export async function openShardFile(config: ShardFileConfig): Promise<ShardFile> {
+  const { folder, names, layout, header, punch = punchHoles } = config;
   await mkdir(folder, { recursive: true });
   const paths = names.map((name) => join(folder, name));
   const handles: FileHandle[] = [];
   const record = join(folder, RECORD);
-  let map = await keptMap(record, layout.blocks.length);
+  let { map, trusted } = await keptMap(record, layout.blocks.length);
   for (const [part, path] of paths.entries()) {
+    await removeRewritten(path);
     const { fileBytes, dataStart } = partOf(layout, part);
     let handle = await open(path, "r+").catch(() => null);
     if (handle === null || (await handle.stat()).size !== fileBytes) {
       await handle?.close();
       // Bytes without their file are none.
       map = createBlockMap(layout.blocks.length);
+      trusted = null;
       await rm(path, { force: true });
       await makeSparse(path, fileBytes);
       handle = await open(path, "r+");
@@ -76,8 +95,12 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
     }
     handles.push(handle);
   }
+  const trust = await createBlockTrust({ map, kept: trusted, stamp: () => stampOf(paths), now: config.now ?? Date.now });
   let isNews = false;
   let recording: Promise<void> = Promise.resolve();
+  /** Putting blocks and writing the file anew exclude each other. */
+  let dropping: Promise<void> = Promise.resolve();
+  const puts = new Set<Promise<void>>();
 
   const handleOf = ({ part }: Block): FileHandle => {
     const handle = handles[part];
@@ -87,7 +110,7 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
   async function recordNow(): Promise<void> {
     if (!isNews) return;
     isNews = false;
-    const told = JSON.stringify(map.json());
+    const told = JSON.stringify({ ...map.json(), trust: trust.json() });
     for (const handle of handles) await handle.datasync();
     const temporary = `${record}.tmp`;
     {
@@ -97,10 +120,64 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
     }
     await rename(temporary, record);
   }
-  async function read(block: Block): Promise<Buffer> {
+  const recordSoon = (): Promise<void> => (recording = recording.catch(() => undefined).then(recordNow));
+
+  async function readRaw(block: Block): Promise<Buffer> {
     const bytes = Buffer.allocUnsafe(block.bytes);
     await readAll(handleOf(block), paths[block.part] ?? "", bytes, block.position);
     return bytes;
+  }
+  function forget(block: Block): void {
+    map.remove(block.index);
+    trust.settled(block.index);
+    isNews = true;
+  }
+  /** The bytes of a block that is as it was written; null, and forgotten, where it is not, or the disk cannot read it. */
+  async function readRight(block: Block): Promise<Buffer | null> {
+    const known = map.digest(block.index);
+    const bytes = await readRaw(block).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EIO") throw error;
+      return null;
+    });
+    if (bytes !== null && blockDigest(bytes) === known) {
+      trust.settled(block.index);
+      isNews = true;
+      return bytes;
+    }
+    // Given back meanwhile: that is no damage.
+    if (!map.has(block.index)) return null;
+    config.onDamaged?.(block);
+    // What is wrong must not be read by anyone, by the engine neither.
+    await drop([block]).catch(() => undefined);
+    return null;
+  }
+  async function putNow(block: Block, bytes: Buffer, sha256: string): Promise<void> {
+    await writeAll(handleOf(block), paths[block.part] ?? "", bytes, block.position);
+    map.add(block.index, sha256);
+    trust.settled(block.index);
+    isNews = true;
+  }
+
+  async function dropNow(blocks: readonly Block[]): Promise<void> {
+    // The word first: what is said to be there must be there.
+    for (const block of blocks) forget(block);
+    await recordSoon();
+    for (const [part, path] of paths.entries()) {
+      const own = blocks.filter((block) => block.part === part);
+      if (own.length === 0 || (await punch(path, own))) continue;
+      const { dataStart, fileBytes } = partOf(layout, part);
+      const kept = layout.blocks.filter((block) => block.part === part && map.has(block.index));
+      await Promise.allSettled(puts);
+      await rewriteSparse(path, fileBytes, [{ position: 0, bytes: dataStart }, ...kept]);
+      const old = handles[part];
+      handles[part] = await open(path, "r+");
+      // It waits for whoever is reading from it.
+      await old?.close();
+    }
+  }
+
+  function drop(blocks: readonly Block[]): Promise<void> {
+    return (dropping = dropping.catch(() => undefined).then(() => trust.whileWriting(() => dropNow(blocks))));
   }
 
   return {
@@ -117,11 +194,18 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
       const sha256 = blockDigest(bytes);
       const known = map.digest(block.index);
       if (bytes.length !== block.bytes || (known !== null && known !== sha256)) throw new WrongBytes(block);
-      await writeAll(handleOf(block), paths[block.part] ?? "", bytes, block.position);
-      map.add(block.index, sha256);
-      isNews = true;
+      await dropping.catch(() => undefined);
+      const putting = trust.whileWriting(() => putNow(block, bytes, sha256));
+      puts.add(putting);
+      await putting.finally(() => puts.delete(putting));
     },
-    read,
+    async read(block) {
+      await trust.look();
+      const bytes = trust.isDoubtful(block.index) ? await readRight(block) : await readRaw(block);
+      // A hole reads as zeros: given back while it was read, they are not the block's.
+      if (bytes === null || !map.has(block.index)) throw new ClusterdError("model_broken", `Block ${block.index} is not here any more.`);
+      return bytes;
+    },
     names,
     async header(part) {
       const { dataStart } = partOf(layout, part);
@@ -129,36 +213,45 @@ export async function openShardFile({ folder, names, layout, header }: ShardFile
       await readAll(handles[part], paths[part] ?? "", bytes, 0);
       return bytes;
     },
-    record: () => (recording = recording.catch(() => undefined).then(recordNow)),
-    async verify(block) {
-      const sha256 = blockDigest(await read(block));
-      if (sha256 === map.digest(block.index)) return true;
-      map.remove(block.index);
-      isNews = true;
-      return false;
+    record: recordSoon,
+    verify: async (block) => (await readRight(block)) !== null,
+    async check(blocks, signal) {
+      await trust.look();
+      const damaged: Block[] = [];
+      for (const block of blocks) {
+        signal.throwIfAborted();
+        if (map.has(block.index) && trust.isDoubtful(block.index) && (await readRight(block)) === null) damaged.push(block);
+      }
+      await recordSoon();
+      return damaged;
     },
-    async drop(blocks) {
-      // The word first: what is said to be there must be there.
-      for (const { index } of blocks) map.remove(index);
-      isNews = true;
-      await (recording = recording.catch(() => undefined).then(recordNow));
-      for (const block of blocks) await punchHole(paths[block.part] ?? "", block.position, block.bytes);
+    drop,
+    async diskBytes() {
+      let bytes = 0;
+      for (const [part, path] of paths.entries()) {
+        const own = layout.blocks.filter((block) => block.part === part && map.has(block.index));
+        const told = own.reduce((sum, block) => sum + block.bytes, partOf(layout, part).dataStart);
+        bytes += (await fileDiskBytes(path)) ?? told;
+      }
+      return bytes;
     },
     async [Symbol.asyncDispose]() {
-      await (recording = recording.catch(() => undefined).then(recordNow)).catch(() => undefined);
+      await dropping.catch(() => undefined);
+      await recordSoon().catch(() => undefined);
       await Promise.all(handles.map((handle) => handle.close()));
     },
   };
 }
 
-async function keptMap(path: string, count: number): Promise<BlockMap> {
+async function keptMap(path: string, count: number): Promise<{ map: BlockMap; trusted: TrustRecord | null }> {
   try {
-    const kept = parseBlockMap(JSON.parse(await readFile(path, "utf8")), count);
-    if (kept !== null) return kept;
+    const kept = JSON.parse(await readFile(path, "utf8")) as { readonly trust?: unknown };
+    const map = parseBlockMap(kept, count);
+    if (map !== null) return { map, trusted: parseTrust(kept.trust, count) };
   } catch {
     // Not there yet, or damaged: all is fetched again.
   }
-  return createBlockMap(count);
+  return { map: createBlockMap(count), trusted: null };
 }
 
 function partOf(layout: ShardLayout, part: number): ShardLayout["parts"][number] {

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ClusterdError, type ContentId } from "@clusterd/wire";
 import { guardHeader, newContentHash, walkHeader, type GuardedHeader } from "../header-guard.ts";
@@ -6,7 +6,7 @@ import { PARTS_MAX } from "../limits.ts";
 import { checkDiskRoom } from "../pull/disk-room.ts";
 import { readModelFile, type ModelFile } from "../read-model.ts";
 import { openShardFile, type ShardFile } from "./shard-file.ts";
-import { layoutOf } from "./shard-layout.ts";
+import { layoutOf, type Block } from "./shard-layout.ts";
 
 /** The models of which this node has parts. */
 export interface ShardStore extends AsyncDisposable {
@@ -19,18 +19,34 @@ export interface ShardStore extends AsyncDisposable {
   begin(contentId: ContentId, source: ShardHeaders, signal: AbortSignal): Promise<ShardFile>;
   /** The file with holes, as the engine is given it; null where there is none. */
   fileOf(contentId: ContentId): ModelFile | null;
-  /** Throws `does_not_fit` where the disk has no room for so many bytes more. */
+  /** Makes room for so many bytes more, where it can; throws `does_not_fit` where the disk, or this node's own limit, has none. */
   checkRoom(bytes: number, what: string): Promise<void>;
+  /** All of which there are parts. */
+  list(): readonly HeldShard[];
+  /** Deletes all that there is of a model; gives the bytes that were freed, 0 where there was nothing. */
+  remove(contentId: ContentId): Promise<number>;
+}
+
+/** A model of which there are parts. */
+export interface HeldShard {
+  readonly contentId: ContentId;
+  /** As it was called when it was begun. */
+  readonly model: string;
+  readonly file: ModelFile;
 }
 
 /** What a model begins with, from someone who has it. */
 export interface ShardHeaders {
+  /** What the model is called where it is deployed; absent: as its file. */
+  readonly model?: string;
   readonly names: readonly string[];
   readonly partBytes: readonly number[];
   header(part: number): Promise<Buffer>;
 }
 
 const NAMES = "names.json";
+const CALLED = "model.json";
+const CALLED_LENGTH_MAX = 256;
 const CONTENT = /^[0-9a-f]{8,128}$/u;
 
 export interface ShardStoreConfig {
@@ -39,11 +55,17 @@ export interface ShardStoreConfig {
   /** Where profiles are kept. */
   readonly cacheDir: string;
   readonly signal: AbortSignal;
+  /** Gives room back that nothing needs, before any is refused; throws `does_not_fit` where that is not enough. */
+  readonly makeRoom?: (bytes: number, what: string) => Promise<void>;
+  /** A block was not on the disk as it was written there; it is forgotten. */
+  readonly onDamaged?: (held: HeldShard, block: Block) => void;
 }
 
-export async function openShardStore({ dir, cacheDir, signal }: ShardStoreConfig): Promise<ShardStore> {
+export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamaged }: ShardStoreConfig): Promise<ShardStore> {
   const opened = new Map<ContentId, Promise<ShardFile>>();
   const files = new Map<ContentId, ModelFile>();
+  const called = new Map<ContentId, string>();
+  const removing = new Map<ContentId, Promise<number>>();
   const folderOf = (contentId: ContentId): string => {
     if (!CONTENT.test(contentId)) throw new ClusterdError("invalid_request", "That is no model's content.");
     return join(dir, contentId);
@@ -63,8 +85,15 @@ export async function openShardStore({ dir, cacheDir, signal }: ShardStoreConfig
     const [first] = (await namesOf(contentId)) ?? [];
     if (first === undefined) return;
     const file = await readModelFile(join(folderOf(contentId), first), { signal, cacheDir });
-    if (file.profile.contentId === contentId) files.set(contentId, file);
+    if (file.profile.contentId !== contentId) return;
+    files.set(contentId, file);
+    called.set(contentId, (await calledIn(join(folderOf(contentId), CALLED))) ?? file.profile.id);
   }
+  const heldOf = (contentId: ContentId, file: ModelFile): HeldShard => ({
+    contentId,
+    model: called.get(contentId) ?? file.profile.id,
+    file,
+  });
 
   for (const name of await readdir(dir).catch(() => [])) {
     // What cannot be read is fetched again when it is wanted.
@@ -75,7 +104,25 @@ export async function openShardStore({ dir, cacheDir, signal }: ShardStoreConfig
     const folder = folderOf(contentId);
     const headers: GuardedHeader[] = [];
     for (const name of names) headers.push(await guardHeader(join(folder, name), newContentHash(), within));
-    return openShardFile({ folder, names, layout: layoutOf(headers), header: headerIsThere });
+    return openShardFile({ folder, names, layout: layoutOf(headers), header: headerIsThere, onDamaged: damagedIn(contentId) });
+  }
+  function damagedIn(contentId: ContentId): (block: Block) => void {
+    return (block) => {
+      const file = files.get(contentId);
+      if (file !== undefined) onDamaged?.(heldOf(contentId, file), block);
+    };
+  }
+
+  async function removeNow(contentId: ContentId): Promise<number> {
+    const shard = await store.get(contentId).catch(() => null);
+    const bytes = (await shard?.diskBytes().catch(() => 0)) ?? 0;
+    files.delete(contentId);
+    called.delete(contentId);
+    opened.delete(contentId);
+    // What could not be recorded goes anyway.
+    await Promise.allSettled([shard?.[Symbol.asyncDispose]()]);
+    await rm(folderOf(contentId), { recursive: true, force: true });
+    return bytes;
   }
 
   const store: ShardStore = {
@@ -87,6 +134,7 @@ export async function openShardStore({ dir, cacheDir, signal }: ShardStoreConfig
       return remember(contentId, open(contentId, names, signal));
     },
     async begin(contentId, source, within) {
+      await removing.get(contentId);
       const there = await store.get(contentId);
       if (there !== null) return there;
       const { names, partBytes } = source;
@@ -105,16 +153,26 @@ export async function openShardStore({ dir, cacheDir, signal }: ShardStoreConfig
       const folder = folderOf(contentId);
       await mkdir(folder, { recursive: true });
       await writeFile(join(folder, NAMES), JSON.stringify(names));
+      if (source.model !== undefined) await writeFile(join(folder, CALLED), JSON.stringify({ model: source.model }));
       const layout = layoutOf(headers);
       const header = async (part: number): Promise<Buffer> => starts[part] ?? Buffer.alloc(0);
-      const shard = await remember(contentId, openShardFile({ folder, names, layout, header }));
+      const shard = await remember(contentId, openShardFile({ folder, names, layout, header, onDamaged: damagedIn(contentId) }));
       await read(contentId);
       return shard;
     },
     fileOf: (contentId) => files.get(contentId) ?? null,
     async checkRoom(bytes, what) {
       await mkdir(dir, { recursive: true });
+      await makeRoom?.(bytes, what);
       await checkDiskRoom(dir, bytes, what);
+    },
+    list: () => [...files].map(([contentId, file]) => heldOf(contentId, file)),
+    remove(contentId) {
+      const already = removing.get(contentId);
+      if (already !== undefined) return already;
+      const now = removeNow(contentId).finally(() => removing.delete(contentId));
+      removing.set(contentId, now);
+      return now;
     },
     async [Symbol.asyncDispose]() {
       const all = await Promise.allSettled([...opened.values()]);
@@ -136,6 +194,17 @@ export async function openShardStore({ dir, cacheDir, signal }: ShardStoreConfig
     throw new ClusterdError("model_broken", "A part of the model's file is gone.");
   }
   return store;
+}
+
+/** What a model was called when it was begun; null: not said. */
+async function calledIn(path: string): Promise<string | null> {
+  try {
+    const { model } = JSON.parse(await readFile(path, "utf8")) as { readonly model?: unknown };
+    return typeof model === "string" && model.length > 0 && model.length <= CALLED_LENGTH_MAX ? model : null;
+  } catch {
+    // Of an older version, or damaged: it is called as its file.
+    return null;
+  }
 }
 
 /** A file's name, and no way to anywhere else. */
