@@ -25,11 +25,17 @@ export function advertFacts(state: DaemonState): AdvertFacts {
     dataPlane,
     settings: state.own.settings ?? null,
     held: (state.own.held ?? []).slice(0, HELD_PARTS_PER_NODE_MAX),
+    disk: state.own.disk ?? null,
   };
 }
 
-export function advertModels(entries: readonly CatalogEntry[]): readonly AdvertModel[] {
-  return entries.map(({ file: { profile }, aliases, source }) => ({
+/** `diskBytes`: what a file takes on this disk, as far as it was looked at. */
+export function advertModels(
+  entries: readonly CatalogEntry[],
+  diskBytes?: (file: CatalogEntry["file"]) => number | null,
+): readonly AdvertModel[] {
+  return entries.map(({ file, file: { profile }, aliases, source }) => ({
+    diskBytes: diskBytes?.(file) ?? null,
     id: profile.id,
     contentId: profile.contentId,
     name: profile.name,

@@ -1,5 +1,6 @@
 import type { DeploymentView, LinkView, PendingView } from "./cluster-state.ts";
 import type { DeviceInfo } from "./device-info.ts";
+import type { DiskView } from "./disk-view.ts";
 import type { HeldPart } from "./held-part.ts";
 import type { InfillTokens } from "./model-profile.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
@@ -23,6 +24,8 @@ export interface AdvertModel {
   readonly contextMax: number;
   /** Where its file came from, e.g. `pulled` or `ollama`. */
   readonly source?: string;
+  /** What its files take on the node's disk; absent: not told. */
+  readonly diskBytes?: number | null;
   /** Whether it makes embeddings instead of text. */
   readonly embeddings?: boolean;
   /** By which it fills a gap in a text; null or absent: it cannot. */
@@ -66,6 +69,8 @@ export interface Advert {
   readonly settings?: string | null;
   /** Models of which it has parts; older nodes tell of none. */
   readonly held: readonly HeldPart[];
+  /** The disk on which its models lie; null or absent: not told. */
+  readonly disk?: DiskView | null;
 }
 
 /** Whether advert `a` is newer than `b` of the same node. */

@@ -1,4 +1,6 @@
 import type { DeviceInfo } from "./device-info.ts";
+import type { DiskView } from "./disk-view.ts";
+import type { HeldPart } from "./held-part.ts";
 import type { PullView } from "./pull-view.ts";
 import type { ModelId, NodeId } from "./ids.ts";
 import type { SpeculationView } from "./speculation.ts";
@@ -27,6 +29,10 @@ export interface NodeView {
   readonly links: readonly LinkView[];
   readonly draining: boolean;
   readonly engine: { readonly fingerprint: string; readonly rpcProtocol: string; readonly llamaCpp: string };
+  /** The disk on which its models lie; null or absent: it does not tell. */
+  readonly disk?: DiskView | null;
+  /** The models of which it has parts; absent: none. */
+  readonly held?: readonly HeldPart[];
 }
 
 export type DeploymentPhase = "planning" | "fetching" | "loading" | "ready" | "recovering" | "draining" | "failed";
@@ -176,6 +182,8 @@ export interface ModelView {
   readonly nodes: readonly NodeId[];
   /** Where each node has it from, in the order of `nodes`, e.g. `pulled` or `ollama`; empty where it does not say. */
   readonly sources?: readonly string[];
+  /** What it takes on each node's disk, in the order of `nodes`; null where that node does not say. */
+  readonly diskBytes?: readonly (number | null)[];
   readonly aliases: readonly string[];
 }
 

@@ -51,6 +51,7 @@ export type {
   StageTiming,
   StageView,
 } from "./cluster-state.ts";
+export type { DiskView } from "./disk-view.ts";
 export type { HeldPart, LayerSpan } from "./held-part.ts";
 export { layersText, parseLayers } from "./held-part.ts";
 export type { HubPlace } from "./hub-place.ts";

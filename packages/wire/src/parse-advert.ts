@@ -2,6 +2,7 @@ import type { Advert } from "./advert.ts";
 import { amount, count, finite, flag, list, nullable, oneOf, record, text, type Check } from "./check.ts";
 import type { DeploymentPhase, DeploymentView, PendingView } from "./cluster-state.ts";
 import type { BandwidthSource } from "./device-info.ts";
+import { diskView } from "./disk-view.ts";
 import { heldPart } from "./held-part.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { share, speculationType } from "./parse-speculation.ts";
@@ -177,6 +178,7 @@ const advert: Check<Advert> = record({
       layerCount: count(LAYERS_MAX),
       contextMax: count(),
       source: (value, at) => (value === undefined ? "" : name(value, at)),
+      diskBytes: nullable(amount),
       embeddings: (value) => value === true,
       infill: nullable(record({ prefix: count(), suffix: count(), middle: count(), begin: nullable(count()) })),
       aliases: list(text(MODEL_LENGTH_MAX), ALIASES_MAX),
@@ -192,4 +194,5 @@ const advert: Check<Advert> = record({
   dataPlane: record({ port: count(65535), fingerprint: text(ID_LENGTH_MAX) }),
   settings: nullable(text(ID_LENGTH_MAX)),
   held: (value, at) => (value === undefined ? [] : heldParts(value, at)),
+  disk: nullable(diskView),
 });

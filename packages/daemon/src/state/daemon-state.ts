@@ -7,6 +7,7 @@ import type {
   DeploymentPhase,
   DeployWish,
   DeviceInfo,
+  DiskView,
   EngineSummary,
   ErrorCode,
   HeldPart,
@@ -48,6 +49,8 @@ export interface OwnFacts {
   readonly pulls?: readonly PullView[];
   /** Models of which parts are here. */
   readonly held?: readonly HeldPart[];
+  /** The disk of the models; absent: not looked at yet. */
+  readonly disk?: DiskView | null;
 }
 
 export interface OtherNode {

@@ -125,6 +125,8 @@ export function clusterState(state: DaemonState): ClusterState {
       links: own.links,
       draining: own.draining,
       engine: own.engine,
+      disk: own.disk ?? null,
+      held: own.held ?? [],
     },
     ...[...state.others.values()].map(({ advert, state: nodeState }) => ({
       id: advert.node,
@@ -135,6 +137,8 @@ export function clusterState(state: DaemonState): ClusterState {
       links: advert.links,
       draining: advert.draining,
       engine: advert.engine,
+      disk: advert.disk ?? null,
+      held: advert.held,
     })),
   ];
   const pending = [
@@ -157,13 +161,17 @@ export function clusterState(state: DaemonState): ClusterState {
 }
 
 function modelViews(state: DaemonState): readonly ModelView[] {
-  const found = new Map<string, { model: AdvertModel; nodes: NodeId[]; sources: string[]; aliases: Set<string> }>();
+  const found = new Map<
+    string,
+    { model: AdvertModel; nodes: NodeId[]; sources: string[]; diskBytes: (number | null)[]; aliases: Set<string> }
+  >();
   const add = (node: NodeId, models: readonly AdvertModel[]): void => {
     for (const model of models) {
-      const entry = found.get(model.contentId) ?? { model, nodes: [], sources: [], aliases: new Set<string>() };
+      const entry = found.get(model.contentId) ?? { model, nodes: [], sources: [], diskBytes: [], aliases: new Set<string>() };
       if (!entry.nodes.includes(node)) {
         entry.nodes.push(node);
         entry.sources.push(model.source ?? "");
+        entry.diskBytes.push(model.diskBytes ?? null);
       }
       for (const alias of model.aliases) entry.aliases.add(alias);
       if (!sameModel(model.id, entry.model.id)) entry.aliases.add(model.id);
@@ -172,7 +180,7 @@ function modelViews(state: DaemonState): readonly ModelView[] {
   };
   add(state.self, state.own.models);
   for (const { advert, state: nodeState } of state.others.values()) if (nodeState !== "left") add(advert.node, advert.models);
-  return [...found.values()].map(({ model, nodes, sources, aliases }) => ({
+  return [...found.values()].map(({ model, nodes, sources, diskBytes, aliases }) => ({
     id: model.id,
     name: model.name,
     architecture: model.architecture,
@@ -182,6 +190,7 @@ function modelViews(state: DaemonState): readonly ModelView[] {
     contextMax: model.contextMax,
     nodes,
     sources,
+    diskBytes,
     aliases: [...aliases],
   }));
 }
