@@ -1,55 +1,133 @@
-import { readdir, rm, stat } from "node:fs/promises";
+import { lstat, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { hubId } from "@clusterd/wire";
+import { chooseProjector, isProjectorName } from "../choose-projector.ts";
 import { partName } from "../split-parts.ts";
 import { FOLDER_ENTRIES_MAX } from "../limits.ts";
+import { mustBeInside } from "./inside-folder.ts";
 import { pullPath } from "./pull-path.ts";
-import { forgetPulled, pulledFiles } from "./pulled-files.ts";
+import { BESIDE, changePulled, folderOf, pulledFiles, revisionsOf, type PulledFile } from "./pulled-files.ts";
 
-/** A model that was pulled: its id, and the path of its first part. */
+/** A model that was pulled and is whole. */
 export interface PulledEntry {
-  /** `OWNER/REPO:QUANT`. */
+  /** `OWNER/REPO:QUANT`, with its revision where that is not `main`. */
   readonly id: string;
+  /** Its other revisions' names, and its commit's. */
+  readonly aliases: readonly string[];
+  readonly repo: string;
+  readonly quantisation: string;
+  /** Below the repository's folder. */
+  readonly folder: string;
+  /** Of its first part. */
   readonly path: string;
+  readonly projectorPath: string | null;
+  /** Of all parts, one after the other, hex. */
+  readonly sha256: string;
 }
+
+const COMMIT_SHOWN = 12;
 
 /** What was pulled into the models folder and is still whole, by its records. */
 export async function pulledModels(modelsDir: string): Promise<readonly PulledEntry[]> {
   const found: PulledEntry[] = [];
   for (const owner of await folders(modelsDir)) {
-    for (const repo of await folders(join(modelsDir, owner))) {
-      for (const { path, bytes, quantisation } of await pulledFiles(join(modelsDir, owner, repo))) {
-        if ((partName(path)?.number ?? 1) !== 1) continue;
-        const target = placeOf(modelsDir, `${owner}/${repo}`, path);
-        if (target !== null && (await hasSize(target, bytes)))
-          found.push({ id: `${owner}/${repo}:${quantisation}`, path: target });
-      }
-    }
+    for (const name of await folders(join(modelsDir, owner))) found.push(...(await modelsOf(modelsDir, `${owner}/${name}`)));
   }
   return found;
 }
 
-/** Deletes what was pulled of a model, what is left of tries included; gives the bytes that were freed. */
-export async function removePulled(modelsDir: string, repo: string, quantisation: string): Promise<number> {
-  const folder = join(modelsDir, ...repo.split("/"));
-  const files = (await pulledFiles(folder)).filter((file) => file.quantisation === quantisation);
-  let freed = 0;
-  for (const { path } of files) {
-    const target = placeOf(modelsDir, repo, path);
-    if (target === null) continue;
-    freed += (await stat(target).catch(() => null))?.size ?? 0;
-    for (const ending of ["", ".part", ".part.json"]) await rm(`${target}${ending}`, { force: true });
+async function modelsOf(modelsDir: string, repo: string): Promise<readonly PulledEntry[]> {
+  const files = await pulledFiles(join(modelsDir, ...repo.split("/")));
+  const found: PulledEntry[] = [];
+  for (const first of files) {
+    if (first.quantisation === BESIDE || isProjectorName(first.path) || (partName(first.path)?.number ?? 1) !== 1) continue;
+    const parts = partsOf(files, first);
+    const path = placeOf(modelsDir, repo, first);
+    if (parts === null || path === null) continue;
+    const sizes = await Promise.all(parts.map((part) => hasSize(placeOf(modelsDir, repo, part), part.bytes)));
+    if (!sizes.every(Boolean)) continue;
+    const { quantisation, commit } = first;
+    const folder = folderOf(first);
+    const named = revisionsOf(first).toSorted((a, b) => Number(b === "main") - Number(a === "main"));
+    const [id = "", ...aliases] = [...named, commit.slice(0, COMMIT_SHOWN)].map((each) => hubId(repo, quantisation, each));
+    const beside = files.filter((file) => file.quantisation === BESIDE && folderOf(file) === folder);
+    const projector = beside.find(({ path: each }) => each === projectorOf(files, first));
+    found.push({
+      ...{ id, aliases, repo, quantisation, folder, path },
+      projectorPath: projector === undefined ? null : placeOf(modelsDir, repo, projector),
+      sha256: parts.map(({ sha256 }) => sha256).join(""),
+    });
   }
-  await forgetPulled(folder, new Set(files.map(({ path }) => path)));
+  return found;
+}
+
+/** All parts of the model whose first part this is, in order; null where some were not pulled. */
+function partsOf(files: readonly PulledFile[], first: PulledFile): readonly PulledFile[] | null {
+  const { stem, count } = partName(first.path) ?? { stem: null, count: 1 };
+  if (stem === null) return [first];
+  const among = files.filter((file) => folderOf(file) === folderOf(first) && file.quantisation === first.quantisation);
+  const parts = Array.from({ length: count }, (_, index) =>
+    among.find((file) => {
+      const part = partName(file.path);
+      return part?.stem === stem && part.count === count && part.number === index + 1;
+    }),
+  );
+  return parts.every((part) => part !== undefined) ? parts : null;
+}
+
+/** The projector of a model among what lies in its folder. */
+function projectorOf(files: readonly PulledFile[], model: PulledFile): string | null {
+  const beside = files.filter((file) => file.quantisation === BESIDE && folderOf(file) === folderOf(model));
+  return chooseProjector(
+    model.path,
+    beside.map(({ path }) => path),
+  );
+}
+
+/**
+ * Deletes what was pulled of a model, what is left of tries included, and the projectors that no other model there needs; gives the bytes that
+ * were freed. Throws `invalid_request` where a link leads out of the models folder.
+ */
+export async function removePulled(
+  modelsDir: string,
+  { repo, quantisation, folder }: Pick<PulledEntry, "repo" | "quantisation" | "folder">,
+): Promise<number> {
+  const repository = join(modelsDir, ...repo.split("/"));
+  const all = await pulledFiles(repository);
+  const own = all.filter((file) => file.quantisation === quantisation && folderOf(file) === folder);
+  const others = all.filter((file) => file.quantisation !== BESIDE && !own.includes(file));
+  const needed = new Set(others.map((file) => `${folderOf(file)} ${projectorOf(all, file)}`));
+  const unneeded = all.filter(
+    (file) => file.quantisation === BESIDE && folderOf(file) === folder && !needed.has(`${folder} ${file.path}`),
+  );
+  const gone = [...own, ...unneeded];
+  const places = gone.flatMap((file) => placeOf(modelsDir, repo, file) ?? []);
+  for (const place of places) await mustBeInside(modelsDir, place);
+  let freed = 0;
+  for (const place of places) {
+    // Of a link the link goes, and nothing is freed. A file that is linked to from another revision's folder frees nothing either.
+    const found = await lstat(place).catch(() => null);
+    if (found?.isFile() === true && found.nlink === 1) freed += found.size;
+    for (const ending of ["", ".part", ".part.json"]) await rm(`${place}${ending}`, { force: true });
+  }
+  await changePulled(repository, (files) =>
+    files.filter((file) => !gone.some((each) => each.path === file.path && folderOf(each) === folderOf(file))),
+  );
   return freed;
 }
 
 /** A record is a file as any other: what it names must lie below the models folder. */
-function placeOf(modelsDir: string, repo: string, path: string): string | null {
+function placeOf(modelsDir: string, repo: string, file: Pick<PulledFile, "path" | "folder">): string | null {
   try {
-    return pullPath(modelsDir, repo, path);
+    return pulledPath(modelsDir, repo, file);
   } catch {
     return null;
   }
+}
+
+/** Where a file of a repository lies, or goes. Throws `usage` for a name that would lead elsewhere. */
+export function pulledPath(modelsDir: string, repo: string, { path, folder }: Pick<PulledFile, "path" | "folder">): string {
+  return pullPath(modelsDir, repo, folder === undefined || folder === "" ? path : `${folder}/${path}`);
 }
 
 async function folders(path: string): Promise<readonly string[]> {
@@ -60,7 +138,8 @@ async function folders(path: string): Promise<readonly string[]> {
     .map(({ name }) => name);
 }
 
-async function hasSize(path: string, bytes: number): Promise<boolean> {
+async function hasSize(path: string | null, bytes: number): Promise<boolean> {
+  if (path === null) return false;
   return stat(path).then(
     ({ size }) => size === bytes,
     () => false,
