@@ -1,4 +1,4 @@
-import type { Catalog } from "@clusterd/catalog";
+import type { ModelFile } from "@clusterd/catalog";
 import type { DataPlane, Mesh, Offer } from "@clusterd/mesh";
 import {
   ClusterdError,
@@ -23,7 +23,8 @@ import type { WeightOffers } from "./weights/weight-offers.ts";
 
 export interface AnswerConfig {
   readonly store: Store;
-  readonly catalog: Catalog;
+  /** Of a model that is here, whole or in parts. */
+  fileOf(contentId: ContentId): ModelFile | null;
   readonly dataPlane: DataPlane;
   readonly loop: ControlLoop;
   readonly gate: EngineGate;
@@ -100,7 +101,7 @@ export function createAnswerer(
       case "engine-ticket":
         return ticketFor(from, request.deployment);
       case "profile": {
-        const file = config.catalog.byContent(request.contentId);
+        const file = config.fileOf(request.contentId);
         if (file === null) throw new ClusterdError("not_found", "This node does not have that model.");
         return { profile: file.profile };
       }

@@ -291,6 +291,7 @@ async function compose(
     evictHere: (id) => idle.evict(id),
     keepHere: here.keep,
     modelsChanged,
+    fileOf: own.fileOf,
     ask: (to, request, within) => theMesh().request(to, request, { signal: within }),
     startHere: here.start,
     stopHere: here.stop,
@@ -307,7 +308,7 @@ async function compose(
   const links = stack.use(watchLinks({ store, dataPlane, mesh: theMesh }));
   const answer = createAnswerer({
     store,
-    catalog,
+    fileOf: own.fileOf,
     dataPlane,
     loop,
     gate: createEngineGate({ queues, engineOf: (id) => loop.engineOf(id) }),
@@ -415,7 +416,7 @@ async function compose(
   stack.use(
     watchPlans({
       store,
-      profileOf: (contentId) => catalog.byContent(contentId)?.profile ?? null,
+      profileOf: (contentId) => own.fileOf(contentId)?.profile ?? null,
       async isIdle(id) {
         const engine = loop.engineOf(id);
         return engine !== null && (await askCounters(engine))?.processing === 0;

@@ -84,6 +84,19 @@ export interface StageView {
   /** Null for layers on the head, and before the first step. */
   readonly timing: StageTiming | null;
   readonly progress: number;
+  /** While its node fetches what it lacks of these layers (and the head the embeddings and the output); null or absent: it does not. */
+  readonly fetch?: StageFetchView | null;
+}
+
+/** How far a node is with fetching its part. */
+export interface StageFetchView {
+  /** What was there before included. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  /** Of the last seconds; null: not known yet. */
+  readonly bytesPerSecond: number | null;
+  /** At that rate; null: not known. */
+  readonly secondsLeft: number | null;
 }
 
 /** What a plan foretold of a deployment, beside what came true. Milliseconds, tokens per second. `null`: not known yet. */

@@ -16,6 +16,8 @@ export interface DeployWish {
   readonly context?: number | null;
   /** Where each node fetches its part of the model from, where no member has all of it. */
   readonly hub?: HubPlace | null;
+  /** The model's id, where no member has all of it: its head has a part of it, as everyone. Null or absent: the head has its file. */
+  readonly parts?: string | null;
   /** Null or absent: a person asked. Else a request did, and what it loaded goes after so many seconds of idleness (null: never). */
   readonly onDemand?: { readonly keepAliveSeconds: number | null } | null;
 }
@@ -80,6 +82,8 @@ export interface WorkerStartRequest {
    * them. What the worker's own file holds with the same content needs not be sent.
    */
   readonly digests: readonly (string | null)[];
+  /** Whether the head's engine asks for large weights by their FNV-1a, as one without our patch does. Absent: it does not. */
+  readonly hashes?: boolean | null;
 }
 
 export interface WorkerStopRequest {
@@ -190,8 +194,15 @@ export interface ControlAnswers {
   };
   /** Null: it has nothing of that model. */
   readonly "weights-ticket": { readonly ticket: Uint8Array | null };
-  /** `held`: for each of the digests, whether the worker puts these weights in from its own file. */
-  readonly "worker-start": { readonly ticket: Uint8Array; readonly held: readonly boolean[] };
+  /**
+   * `held`: for each of the digests, whether the worker puts these weights in from its own file. `hashed`, to an engine that asks so: large
+   * ones in layers that it has otherwise; it puts in those of the same FNV-1a.
+   */
+  readonly "worker-start": {
+    readonly ticket: Uint8Array;
+    readonly held: readonly boolean[];
+    readonly hashed?: readonly HashedWeight[] | null;
+  };
   readonly "worker-stop": { readonly stopped: boolean };
   readonly "worker-ended": { readonly noted: true };
   readonly "engine-ticket": { readonly ticket: Uint8Array };
@@ -202,6 +213,12 @@ export interface ControlAnswers {
   readonly drain: { readonly draining: boolean };
   /** To all settings: what the asker lacks. */
   readonly settings: SettingsMessage & { readonly digest: string };
+}
+
+/** A tensor's bytes, as llama.cpp's RPC hashes them: 16 hexadecimal digits. */
+export interface HashedWeight {
+  readonly name: string;
+  readonly fnv1a: string;
 }
 
 /** A refusal or failure on the other side, in the words of that side. */

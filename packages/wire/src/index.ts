@@ -48,6 +48,7 @@ export type {
   ProposalView,
   QueueView,
   ReplanPolicy,
+  StageFetchView,
   StageTiming,
   StageView,
 } from "./cluster-state.ts";

@@ -89,6 +89,9 @@ const stage = record({
   measuredMsPerToken: nullable(amount),
   timing: nullable(timing),
   progress: amount,
+  fetch: nullable(
+    record({ doneBytes: amount, totalBytes: amount, bytesPerSecond: nullable(amount), secondsLeft: nullable(amount) }),
+  ),
 });
 
 const view: Check<DeploymentView> = record({

@@ -3,7 +3,7 @@ import type { ControlAnswers, ControlFailure, ControlReply, ControlRequest, Depl
 import { ClusterdError, ERROR_CODES, type ErrorCode } from "./errors.ts";
 import { hubPlace } from "./hub-place.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
-import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
+import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, HASHED_WEIGHTS_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
 import { POOLINGS, type ModelProfile } from "./model-profile.ts";
 import { plannedSpeculation, vocabulary } from "./parse-speculation.ts";
 import { settingEntries } from "./settings.ts";
@@ -12,6 +12,8 @@ import { OBJECTIVES, type Placement, type PlanStage } from "./plan.ts";
 
 const TICKET_BYTES = 32;
 const DIGEST_LENGTH = 64;
+const HASH_LENGTH = 16;
+const TENSOR_NAME_LENGTH = 64;
 const ID_LENGTH_MAX = 128;
 const NAME_MAX = 256;
 const TEXT_LENGTH_MAX = 2000;
@@ -89,6 +91,7 @@ const wish: Check<DeployWish> = record({
   replan: oneOf("ask", "auto"),
   context: nullable(count()),
   hub: nullable(hubPlace),
+  parts: nullable(text(NAME_MAX)),
   onDemand: nullable(record({ keepAliveSeconds: nullable(amount) })),
 });
 
@@ -142,6 +145,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     memoryBytes: amount,
     contentId,
     digests: list(nullable(text(DIGEST_LENGTH)), LAYERS_MAX + 1),
+    hashes: nullable(flag),
   }),
   "worker-stop": record({ type: oneOf("worker-stop"), deployment, epoch: count() }),
   "worker-ended": record({
@@ -187,7 +191,11 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
   keep: record({ kept: flag }),
   evict: record({ evicted: flag }),
   replan: record({ deployment, placement, moved: flag }),
-  "worker-start": record({ ticket: bytes(TICKET_BYTES), held: list(flag, LAYERS_MAX + 1) }),
+  "worker-start": record({
+    ticket: bytes(TICKET_BYTES),
+    held: list(flag, LAYERS_MAX + 1),
+    hashed: nullable(list(record({ name: text(TENSOR_NAME_LENGTH), fnv1a: text(HASH_LENGTH) }), HASHED_WEIGHTS_MAX)),
+  }),
   "worker-stop": record({ stopped: flag }),
   "worker-ended": record({ noted: oneOf(true) }),
   "engine-ticket": record({ ticket: bytes(TICKET_BYTES) }),

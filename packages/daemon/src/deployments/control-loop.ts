@@ -11,7 +11,7 @@ export interface ControlLoopConfig {
   /** Has the nodes of a deployment's stages fetch their layers; null where all have what they need. */
   fetchLayers(
     deployment: HeadedDeployment,
-    onProgress: (stage: number, fraction: number) => void,
+    onProgress: (stage: number, doneBytes: number, totalBytes: number) => void,
     signal: AbortSignal,
   ): Promise<void> | null;
   /** The head's own file of a model. */
@@ -98,7 +98,9 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
     try {
       const onProgress = (stage: number, progress: number): void =>
         store.dispatch({ type: "deployment-progress", id, stage, progress });
-      const fetching = config.fetchLayers(deployment, onProgress, entry.abort.signal);
+      const onFetched = (stage: number, doneBytes: number, totalBytes: number): void =>
+        store.dispatch({ type: "deployment-fetched", id, stage, doneBytes, totalBytes, atMs: performance.now() });
+      const fetching = config.fetchLayers(deployment, onFetched, entry.abort.signal);
       if (fetching !== null) {
         store.dispatch({ type: "deployment-fetching", id, over: false });
         await fetching;

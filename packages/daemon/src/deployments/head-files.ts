@@ -1,7 +1,9 @@
 import { dirname, join } from "node:path";
 import type { Catalog, ModelFile } from "@clusterd/catalog";
 import type { Mesh } from "@clusterd/mesh";
-import { ClusterdError, type ContentId, type NodeId } from "@clusterd/wire";
+import { ClusterdError, placeOf, type ContentId, type NodeId } from "@clusterd/wire";
+import { partQuestion } from "../planning/headed.ts";
+import { notAllThere, placesOf } from "../planning/model-places.ts";
 import { planForCluster, withNodeIds } from "../planning/plan-cluster.ts";
 import { doesNotFit } from "../planning/refusal-text.ts";
 import type { Store } from "../state/store.ts";
@@ -30,16 +32,17 @@ export function createHeadFiles(config: HeadFilesConfig): Pick<ControlLoopConfig
   }
   return {
     fetchLayers(deployment, onProgress, signal) {
-      const hub = catalog.byContent(deployment.contentId) === null ? (deployment.asked.hub ?? null) : null;
-      if (hub === null && !layersMissing(store.state, deployment)) return null;
+      const isPart = catalog.byContent(deployment.contentId) === null;
+      if (!isPart && !layersMissing(store.state, deployment)) return null;
+      const hub = isPart ? (deployment.asked.hub ?? null) : null;
       const ask = mesh().request;
-      const own = deployment.placement.stages.findIndex(({ node }) => node === store.state.self);
+      const own = deployment.placement.stages.findIndex(({ node }) => placeOf(node as NodeId).node === store.state.self);
       return (async () => {
         // The others begin with the header that this node has then.
-        const fetchOwn = hub === null ? null : await layers().beginOwn(ownPart(store.state, deployment, hub), signal);
+        const fetchOwn = isPart ? await layers().beginOwn(ownPart(store.state, deployment, hub), signal) : null;
         await Promise.all([
-          fetchOwn?.((done) => void (own >= 0 && onProgress(own, done))),
-          fetchStages({ store, deployment, ask, nameOf, onProgress, log, signal }),
+          fetchOwn?.((done, total) => void (own >= 0 && onProgress(own, done, total))),
+          fetchStages({ store, deployment, ask, nameOf, onProgress, log, mustFetch: isPart, signal }),
         ]);
       })();
     },
@@ -50,8 +53,10 @@ export function createHeadFiles(config: HeadFilesConfig): Pick<ControlLoopConfig
     },
     replan(deployment) {
       const { profile } = fileOf(deployment.model, deployment.contentId);
-      // As the head of a part it goes on being that.
-      const question = { selfHeads: deployment.asked.hub != null };
+      const { hub } = deployment.asked;
+      const { missing } = placesOf(store.state, profile);
+      if (missing.bytes > 0 && (hub ?? null) === null) throw notAllThere(store.state, deployment.model, profile, missing);
+      const question = partQuestion(deployment.asked);
       const result = planForCluster(store.state, profile, deployment.wish, new Set([deployment.id]), question);
       if (!result.feasible) throw doesNotFit(deployment.model, result);
       return withNodeIds(store.state, result);

@@ -16,7 +16,7 @@ export interface HeadedHere {
 export function createHeadedHere(store: Store, catalog: Pick<Catalog, "byContent">): HeadedHere {
   return {
     start({ deployment: id, contentId, placement, wish }) {
-      const model = catalog.byContent(contentId)?.profile.id ?? wish.hub?.id ?? null;
+      const model = catalog.byContent(contentId)?.profile.id ?? wish.hub?.id ?? wish.parts ?? null;
       if (model === null)
         throw new ClusterdError("not_found", "This node does not have the model's file and cannot be its head.");
       if (store.state.deployments.size >= DEPLOYMENTS_PER_NODE_MAX)

@@ -4,6 +4,7 @@ import {
   placeText,
   type DeploymentView,
   type DeviceInfo,
+  type HeldLayers,
   type LinkTable,
   type LinkView,
   type NodeId,
@@ -25,6 +26,8 @@ export interface Machine {
   readonly links: readonly LinkView[];
   /** Whether it has what a head needs. */
   readonly canHead: boolean;
+  /** What it has of the model to be placed; absent: not asked. */
+  readonly held?: HeldLayers;
 }
 
 /** Bytes that live deployments take on every place. */
@@ -48,7 +51,7 @@ export function plannerNodes(
   used: ReadonlyMap<NodeId, number>,
   kind?: string,
 ): readonly PlannerNode[] {
-  return machines.flatMap(({ id, device, canHead }) =>
+  return machines.flatMap(({ id, device, canHead, held }) =>
     Array.from({ length: Math.max(1, device.accelerators.length) }, (_, index) => placeText({ node: id, device: index })).flatMap(
       (place, index) => {
         const part = index === 0 ? device : describeAccelerator(device, index);
@@ -65,6 +68,7 @@ export function plannerNodes(
             bandwidthSource: decoded === undefined ? part.bandwidthSource : "decode",
             // A head is a process of the host, with its first accelerator.
             canHead: canHead && index === 0,
+            ...(held === undefined ? {} : { held }),
             ...(flops === null ? {} : { flopsPerSecond: flops }),
             ...(raisable === null
               ? {}

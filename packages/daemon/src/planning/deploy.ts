@@ -1,8 +1,6 @@
 import { randomBytes } from "node:crypto";
-import type { Catalog } from "@clusterd/catalog";
 import type { LoadBody, LoadResult } from "@clusterd/gateway";
 import {
-  asClusterdError,
   asDeploymentId,
   ClusterdError,
   sameModel,
@@ -12,7 +10,6 @@ import {
   type DeploymentId,
   type DeployRequest,
   type DeployWish,
-  type HubPlace,
   type ModelId,
   type ModelProfile,
   type NodeId,
@@ -22,24 +19,20 @@ import {
 import { modelNamed } from "../gateway/routes.ts";
 import { findRoom, isRoom, withEvictions } from "../on-demand/make-room.ts";
 import { createRoomMaker } from "../on-demand/room-maker.ts";
-import type { DaemonState } from "../state/daemon-state.ts";
 import { allDeployments } from "../state/view.ts";
-import { askedWish, sameStages } from "./headed.ts";
+import { createFindModel, type FindModelConfig } from "./find-model.ts";
+import { askedWish, inParts, partQuestion, sameStages } from "./headed.ts";
 import { createHeadCommands, type HeadCommands, type HeadCommandsConfig } from "./head-commands.ts";
 import { placeReplicas, runsAs } from "./place-replicas.ts";
 import { planForCluster, withNodeIds } from "./plan-cluster.ts";
 import { doesNotFit } from "./refusal-text.ts";
 import { saysHow, wishOf } from "./wish.ts";
 
-const PROFILE_MS_MAX = 10_000;
 const DEPLOY_MS_MAX = 10_000;
 /** How long a head may take to move a deployment. */
 const REPLACE_MS_MAX = 30_000;
 
-export interface DeployConfig extends HeadCommandsConfig {
-  readonly catalog: Catalog;
-  /** A path given to this node is remembered: tell the members of the model. */
-  modelsChanged(): void;
+export interface DeployConfig extends HeadCommandsConfig, FindModelConfig {
   startHere(request: Omit<DeployRequest, "type">): void;
 }
 
@@ -64,64 +57,12 @@ interface Change {
   begin(plan: Placement): Promise<DeploymentId>;
 }
 
-/** Whether some member that is there has the whole of a model. */
-function hasModel({ own, others }: DaemonState, contentId: ContentId): boolean {
-  const alive = [...others.values()].filter(({ state }) => state === "alive").map(({ advert }) => advert);
-  return [own, ...alive].some(({ models }) => models.some((model) => model.contentId === contentId));
-}
-
 export function createDeployer(config: DeployConfig): Deployer {
   const { store, catalog } = config;
   const commands = createHeadCommands(config);
   const { stop, gone, keep } = commands;
   const makeRoom = createRoomMaker(store, commands);
-
-  /** The model's profile: from this node's disk, or from a member that has it; to describe it, also from the catalogue or a hub. */
-  async function profileOf(ref: string, signal: AbortSignal, use: "describe" | "load" = "load"): Promise<ModelProfile> {
-    const own = catalog.known(ref);
-    if (own !== null) return own.profile;
-    for (const [node, other] of store.state.others) {
-      const model = other.advert.models.find(
-        (candidate) => sameModel(candidate.id, ref) || candidate.aliases.some((alias) => sameModel(alias, ref)),
-      );
-      if (model === undefined || other.state !== "alive") continue;
-      const answer = await config.ask(
-        node,
-        { type: "profile", contentId: model.contentId },
-        AbortSignal.any([signal, AbortSignal.timeout(PROFILE_MS_MAX)]),
-      );
-      return answer.profile;
-    }
-    const profile = use === "describe" ? await catalog.describe(ref, signal) : (await catalog.resolve(ref, signal)).profile;
-    config.modelsChanged();
-    return profile;
-  }
-
-  /** The model to load, and where on the hub it is where no member has it. */
-  async function modelToLoad(ref: string, signal: AbortSignal): Promise<{ profile: ModelProfile; hub: HubPlace | null }> {
-    try {
-      return { profile: await profileOf(ref, signal), hub: null };
-    } catch (error) {
-      if (!ref.startsWith("hf:") || asClusterdError(error).code !== "not_found") throw error;
-      const { profile, place } = await catalog.locate(ref, signal);
-      if (!hasModel(store.state, profile.contentId)) return { profile, hub: place };
-      // The very same model under another name: it is run from that file, and known by this name as well.
-      catalog.alsoCalled(profile.contentId, profile.id);
-      config.modelsChanged();
-      return { profile: await profileOfContent(profile.contentId, signal), hub: null };
-    }
-  }
-
-  async function profileOfContent(contentId: ContentId, signal: AbortSignal): Promise<ModelProfile> {
-    const own = catalog.byContent(contentId);
-    if (own !== null) return own.profile;
-    const holder = [...store.state.others].find(
-      ([, other]) => other.state === "alive" && other.advert.models.some((model) => model.contentId === contentId),
-    );
-    if (holder === undefined) throw new ClusterdError("not_found", "No node has that model any more.");
-    const within = AbortSignal.any([signal, AbortSignal.timeout(PROFILE_MS_MAX)]);
-    return (await config.ask(holder[0], { type: "profile", contentId }, within)).profile;
-  }
+  const models = createFindModel(config);
 
   function mustBeMember(): void {
     if (store.state.standing.kind !== "member")
@@ -209,10 +150,11 @@ export function createDeployer(config: DeployConfig): Deployer {
 
   async function replan(id: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]> {
     const headed = store.state.deployments.get(id);
-    const file = headed === undefined ? null : catalog.byContent(headed.contentId);
+    const file = headed === undefined ? null : config.fileOf(headed.contentId);
     if (headed === undefined || file === null)
       throw new ClusterdError("not_found", "That deployment is not headed by this node any more.");
-    const plan = planForCluster(store.state, file.profile, askedWish(headed), new Set([id]));
+    const question = partQuestion(headed.asked);
+    const plan = planForCluster(store.state, file.profile, askedWish(headed), new Set([id]), question);
     if (!plan.feasible) throw doesNotFit(headed.model, plan);
     if (sameStages(withNodeIds(store.state, plan), headed.placement)) return { deployment: id, placement: plan, moved: false };
     config.stopHere(id);
@@ -225,8 +167,8 @@ export function createDeployer(config: DeployConfig): Deployer {
     replan,
     async plan(body, signal) {
       mustBeMember();
-      const profile = await profileOf(body.model, signal, "describe");
-      const draft = body.draft === undefined ? null : await profileOf(body.draft, signal, "describe");
+      const profile = await models.profileOf(body.model, signal, "describe");
+      const draft = body.draft === undefined ? null : await models.profileOf(body.draft, signal, "describe");
       if (body.replicas !== undefined)
         throw new ClusterdError("invalid_request", "A plan is of one deployment: `load` places replicas.", { param: "replicas" });
       const replaced = running(profile.contentId).map(({ id }) => id);
@@ -238,8 +180,8 @@ export function createDeployer(config: DeployConfig): Deployer {
     },
     async load(body, signal) {
       mustBeMember();
-      const { profile, hub } = await modelToLoad(body.model, signal);
-      const draft = body.draft === undefined ? null : await profileOf(body.draft, signal);
+      const { profile, hub } = await models.toLoad(body.model, signal);
+      const draft = body.draft === undefined ? null : await models.profileOf(body.draft, signal);
       const known = running(profile.contentId);
       if (body.replan === "now") return move(body, profile, known, signal);
       const wish = wishOf(store.state, body, draft);
@@ -248,7 +190,7 @@ export function createDeployer(config: DeployConfig): Deployer {
       // Loading what is loaded is no work, unless it is to be done differently.
       const isSame = known.length > 0 && !says && (body.replicas ?? known.length) === known.length;
       const replicas = isSame ? known.length : (body.replicas ?? 1);
-      const question = { asIfThere: hub !== null };
+      const question = { fromHub: hub !== null };
       const placements =
         replicas === 1 && !isSame
           ? [await makeRoom(profile, wish, replacing, { signal, forRequest: false, question })]
@@ -256,7 +198,8 @@ export function createDeployer(config: DeployConfig): Deployer {
       const stays = (deployment: AdvertDeployment, plan: Placement): boolean =>
         !says && (placements.length === known.length || runsAs(store.state, deployment, plan));
       const { head, pins, without } = wish;
-      const asked = { head, pins, without, replan: body.replan ?? "ask", context: wish.context, hub };
+      const parts = inParts(store.state, profile);
+      const asked = { head, pins, without, replan: body.replan ?? "ask", context: wish.context, hub, parts };
       const begin = (plan: Placement): Promise<DeploymentId> =>
         start({ contentId: profile.contentId, wish: asked, plan }, signal);
       // What a request had loaded stays from now on.
@@ -265,12 +208,13 @@ export function createDeployer(config: DeployConfig): Deployer {
     },
     async loadForRequest(contentId, keepAliveSeconds, signal) {
       mustBeMember();
-      const profile = await profileOfContent(contentId, signal);
+      const profile = await models.byContent(contentId, signal);
       const wish = wishOf(store.state, { model: profile.id }, null);
       const plan = await makeRoom(profile, wish, new Set(), { signal, forRequest: true });
       await stopFailed(contentId, signal);
       const { head, pins, without } = wish;
-      const asked: DeployWish = { head, pins, without, replan: "ask", onDemand: { keepAliveSeconds } };
+      const parts = inParts(store.state, profile);
+      const asked: DeployWish = { head, pins, without, replan: "ask", parts, onDemand: { keepAliveSeconds } };
       return start({ contentId, wish: asked, plan }, signal);
     },
     keep,

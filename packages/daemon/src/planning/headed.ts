@@ -9,7 +9,9 @@ import {
 } from "@clusterd/wire";
 import { QUEUE_WAITING_MAX } from "../queue/limits.ts";
 import { UNMEASURED, UNUSED } from "../state/apply.ts";
-import type { HeadedDeployment, PlanWish } from "../state/daemon-state.ts";
+import type { DaemonState, HeadedDeployment, PlanWish } from "../state/daemon-state.ts";
+import { hasWhole } from "./model-places.ts";
+import type { PlanQuestion } from "./plan-cluster.ts";
 
 /** A deployment this node is to head, as it begins. */
 export function newDeployment(
@@ -43,6 +45,7 @@ export function newDeployment(
     failure: null,
     epoch: 0,
     progress: placement.stages.map(() => 0),
+    fetches: [],
     measuredTokensPerSecond: null,
     measured: UNMEASURED,
     proposal: null,
@@ -59,6 +62,20 @@ export function newDeployment(
 export function askedWish({ asked, wish, placement: { context, costs } }: HeadedDeployment): PlanWish {
   const { contextTokensRead } = costs;
   return { ...wish, head: asked.head, pins: asked.pins, without: asked.without, context, contextTokensRead };
+}
+
+/**
+ * The id under which a model runs whose weights no member has all of: its head fetches its part as everyone does. Null: someone has it,
+ * who can be the head.
+ */
+export function inParts(state: DaemonState, { id, contentId }: Pick<ModelProfile, "id" | "contentId">): string | null {
+  const there = [state.own, ...[...state.others.values()].filter((other) => other.state === "alive").map(({ advert }) => advert)];
+  return there.some((facts) => hasWhole(facts, contentId)) ? null : id;
+}
+
+/** How a deployment is planned again: as the head of a part it goes on being that. */
+export function partQuestion({ hub, parts }: Pick<DeployWish, "hub" | "parts">): PlanQuestion {
+  return { selfHeads: (hub ?? parts ?? null) !== null, fromHub: (hub ?? null) !== null };
 }
 
 /** Layers on nodes, planned or running. Nodes by id. */

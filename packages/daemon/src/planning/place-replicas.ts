@@ -3,7 +3,7 @@ import { planReplicas, type ReplicaSet } from "@clusterd/planner";
 import { ClusterdError, type AdvertDeployment, type DeploymentId, type ModelProfile, type Placement } from "@clusterd/wire";
 import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
 import { sameStages } from "./headed.ts";
-import { clusterRequest, withNodeIds, type PlanQuestion } from "./plan-cluster.ts";
+import { clusterRequest, withFetchNotes, withNodeIds, type PlanQuestion } from "./plan-cluster.ts";
 import { doesNotFit } from "./refusal-text.ts";
 
 /** Where so many replicas of a model go on the cluster as it is now, nodes by name. Other work gets its turn between two plans. */
@@ -18,7 +18,8 @@ export async function placeReplicas(
     question = {},
   }: { readonly replicas: number | "auto"; readonly signal: AbortSignal; readonly question?: PlanQuestion },
 ): Promise<ReplicaSet> {
-  const steps = planReplicas(clusterRequest(state, model, wish, replacing, question).request, replicas);
+  const about = clusterRequest(state, model, wish, replacing, question);
+  const steps = planReplicas(about.request, replicas);
   for (;;) {
     const step = steps.next();
     if (step.done !== true) {
@@ -26,7 +27,10 @@ export async function placeReplicas(
       signal.throwIfAborted();
       continue;
     }
-    if (step.value.feasible) return step.value;
+    if (step.value.feasible) {
+      const placements = step.value.placements.map((placement) => withFetchNotes(placement, about, state, question));
+      return { ...step.value, placements };
+    }
     if (replicas === 1 || replicas === "auto") throw doesNotFit(model.id, step.value);
     const { why, suggestions } = step.value;
     throw new ClusterdError("does_not_fit", `${model.id} does not fit ${replicas} times. ${why.join(" ")}`, {

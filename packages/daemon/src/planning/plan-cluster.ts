@@ -15,6 +15,8 @@ import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
 import { placeNames } from "../state/names.ts";
 import { allDeployments } from "../state/view.ts";
 import { linkTable, plannerNodes, type Machine } from "./cluster-machines.ts";
+import { fetchesFor, fetchNotes } from "./fetch-notes.ts";
+import { hasWhole, placesOf, type ModelPlaces } from "./model-places.ts";
 import { usedMemory } from "./used-memory.ts";
 
 /** What a plan is asked for besides its wish, none of which a deployment keeps. */
@@ -23,16 +25,19 @@ export interface PlanQuestion {
   readonly promptTokens?: number | undefined;
   /** Where no node has the model's file: plan as if every one had it. */
   readonly asIfThere?: boolean;
-  /** This node may be the head whatever it has: it fetches what it needs. */
+  /** What no member has comes from the hub: any node may be the head, where none has all of the model. */
+  readonly fromHub?: boolean;
+  /** This node may be the head whatever it has: it is that already. */
   readonly selfHeads?: boolean;
 }
 
 const AS_IF_THERE = "No node has this model yet: planned as if each had its file.";
 
-interface Asked {
+export interface Asked {
   readonly request: PlanRequest;
   /** No node has the model's file: asked as if every one had it. */
   readonly isNowhere: boolean;
+  readonly places: ModelPlaces;
 }
 
 /** What the planner is asked about a model on the cluster as it is now, nodes by the names people see. */
@@ -45,11 +50,8 @@ export function clusterRequest(
 ): Asked {
   const names = placeNames(state);
   const nameOf = (id: NodeId): string => names.get(id) ?? id;
-  // The head has the draft model beside the model.
-  const files = [model.contentId, ...(wish.draft === null ? [] : [wish.draft.contentId])];
-  const machines = machinesOf(state, files).map((machine) =>
-    question.selfHeads === true && machine.id === state.self ? { ...machine, canHead: true } : machine,
-  );
+  const places = placesOf(state, model);
+  const machines = machinesOf(state, places, wish, question);
   const isNowhere = question.asIfThere === true && !machines.some(({ canHead }) => canHead);
   const { top, promptTokens } = question;
   const taken = replicaHosts(state, model.contentId, replacing);
@@ -77,7 +79,7 @@ export function clusterRequest(
     ...(top === undefined ? {} : { top }),
     ...(promptTokens === undefined ? {} : { promptTokens }),
   };
-  return { request, isNowhere };
+  return { request, isNowhere, places };
 }
 
 /** The hosts of a model's other deployments: replicas share none, even where there is room for both. */
@@ -90,25 +92,51 @@ function replicaHosts(state: DaemonState, content: ContentId, except: ReadonlySe
 
 /** The plan for a model on the cluster as it is now, nodes by the names people see. */
 export function planForCluster(...asked: Parameters<typeof clusterRequest>): PlanResult {
-  const { request, isNowhere } = clusterRequest(...asked);
-  const result = plan(request);
-  return isNowhere && result.feasible ? { ...result, notes: [...result.notes, AS_IF_THERE] } : result;
+  const about = clusterRequest(...asked);
+  const result = plan(about.request);
+  return result.feasible ? withFetchNotes(result, about, asked[0], asked[4]) : result;
 }
 
-/** The members that may take part. */
-function machinesOf(state: DaemonState, files: readonly ContentId[]): readonly Machine[] {
+/** A placement that says what its nodes have to fetch, and from whom. */
+export function withFetchNotes(
+  placement: Placement,
+  { request, isNowhere, places }: Asked,
+  state: DaemonState,
+  question: PlanQuestion = {},
+): Placement {
+  if (isNowhere && question.fromHub !== true) return { ...placement, notes: [...placement.notes, AS_IF_THERE] };
+  const hub = question.fromHub === true ? "the hub" : null;
+  const { model: profile, links } = request;
+  const fetches = fetchesFor({ profile, placement, places, names: placeNames(state), links, hub });
+  return { ...placement, notes: [...placement.notes, ...fetchNotes(fetches)] };
+}
+
+/**
+ * The members that may take part. The head has the whole model; where none of them has, each is as good, as long as what it needs can be
+ * fetched. One that is asked for by name may be it as well.
+ */
+function machinesOf(
+  state: DaemonState,
+  { holders, missing, heldBy }: ModelPlaces,
+  { head, without, draft }: PlanWish,
+  { fromHub, selfHeads }: PlanQuestion,
+): readonly Machine[] {
   const members = [
     { ...state.own, id: state.self },
     ...[...state.others].filter(([, other]) => other.state === "alive").map(([id, { advert }]) => ({ ...advert, id })),
-  ];
-  return members
-    .filter(({ draining }) => !draining)
-    .map(({ id, device, links, models }) => ({
-      id,
-      device,
-      links,
-      canHead: files.every((file) => models.some((model) => model.contentId === file)),
-    }));
+  ].filter(({ draining }) => !draining);
+  const isThere = missing.bytes === 0 || fromHub === true;
+  const anyWill = isThere && !members.some(({ id }) => holders.has(id) && !without.includes(id));
+  return members.map(({ id, device, links, models }) => ({
+    id,
+    device,
+    links,
+    held: heldBy(id),
+    canHead:
+      // The head has the draft model beside the model.
+      (draft === null || hasWhole({ models }, draft.contentId)) &&
+      (holders.has(id) || anyWill || (isThere && head === id) || (selfHeads === true && id === state.self)),
+  }));
 }
 
 function advertLinks(state: DaemonState): readonly Pick<Machine, "id" | "links">[] {

@@ -1,6 +1,7 @@
 import { CLUSTER_NODES_MAX, isNewer, type DeploymentId, type LinkView, type NodeId } from "@clusterd/wire";
 import type { DaemonState, HeadedDeployment, MeasuredRecord, OtherNode, StateEvent, UseRecord } from "./daemon-state.ts";
 import { afterCrash } from "./crash-policy.ts";
+import { afterWord } from "./fetch-rate.ts";
 
 /** Of a deployment that is not up. */
 export const UNUSED: UseRecord = { idleSinceMs: null, usedAt: 0, served: false };
@@ -72,13 +73,33 @@ function changed(
         use: UNUSED,
         epoch: deployment.epoch + 1,
         progress: deployment.placement.stages.map(() => 0),
+        fetches: [],
         speculation: { acceptance: null, active: deployment.placement.speculation.type !== "off" },
       };
     case "deployment-fetching":
       // Of the fetching and of the loading after it: each from nothing to all.
       return deployment.phase === "loading" || deployment.phase === "fetching"
-        ? { ...deployment, phase: event.over ? "loading" : "fetching", progress: deployment.progress.map(() => 0) }
+        ? {
+            ...deployment,
+            phase: event.over ? "loading" : "fetching",
+            progress: deployment.progress.map(() => 0),
+            fetches: deployment.progress.map(() => null),
+          }
         : deployment;
+    case "deployment-fetched": {
+      if (deployment.phase !== "fetching") return deployment;
+      const { stage, doneBytes, totalBytes } = event;
+      return {
+        ...deployment,
+        progress: deployment.progress.map((was, index) =>
+          index === stage ? Math.max(was, totalBytes === 0 ? 1 : doneBytes / totalBytes) : was,
+        ),
+        fetches: deployment.progress.map((_, index) => {
+          const record = deployment.fetches[index] ?? null;
+          return index === stage ? afterWord(record, event) : record;
+        }),
+      };
+    }
     case "deployment-progress":
       return {
         ...deployment,
@@ -115,6 +136,7 @@ function changed(
         ...deployment,
         placement: event.placement,
         progress: event.placement.stages.map(() => 0),
+        fetches: [],
         measuredTokensPerSecond: null,
         measured: UNMEASURED,
         proposal: null,

@@ -95,6 +95,15 @@ export interface MeasuredRecord {
   readonly promptTokensPerSecond: number | null;
 }
 
+/** How far a stage's node is with fetching: see fetch-rate.ts. */
+export interface FetchRecord {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number | null;
+  /** When the rate was last looked at, and with how much: monotonic milliseconds, bytes. */
+  readonly since: { readonly atMs: number; readonly doneBytes: number };
+}
+
 /** When a deployment last worked: see on-demand/idle-policy.ts. */
 export interface UseRecord {
   /** Since when it is idle, in monotonic milliseconds; null: it works, or is not up. */
@@ -122,6 +131,8 @@ export interface HeadedDeployment {
   readonly epoch: number;
   /** Loaded share of each stage, 0 to 1. */
   readonly progress: readonly number[];
+  /** Of the placement's stages, in order: how far those that fetch are. */
+  readonly fetches: readonly (FetchRecord | null)[];
   readonly measuredTokensPerSecond: number | null;
   readonly measured: MeasuredRecord;
   readonly proposal: ProposalView | null;
@@ -158,6 +169,14 @@ export type StateEvent =
   | { readonly type: "deployment-starting"; readonly id: DeploymentId }
   | { readonly type: "deployment-fetching"; readonly id: DeploymentId; readonly over: boolean }
   | { readonly type: "deployment-progress"; readonly id: DeploymentId; readonly stage: number; readonly progress: number }
+  | {
+      readonly type: "deployment-fetched";
+      readonly id: DeploymentId;
+      readonly stage: number;
+      readonly doneBytes: number;
+      readonly totalBytes: number;
+      readonly atMs: number;
+    }
   | { readonly type: "deployment-ready"; readonly id: DeploymentId; readonly tokensPerSecond: number | null }
   | { readonly type: "deployment-measured"; readonly id: DeploymentId; readonly tokensPerSecond: number }
   | { readonly type: "deployment-record"; readonly id: DeploymentId; readonly measured: Partial<MeasuredRecord> }

@@ -8,8 +8,10 @@ import {
   type NodeId,
   type NodeView,
   type PredictionView,
+  type StageFetchView,
 } from "@clusterd/wire";
 import type { DaemonState, HeadedDeployment } from "./daemon-state.ts";
+import { fetchView } from "./fetch-rate.ts";
 import { displayNames } from "./names.ts";
 import { onDemandView } from "../on-demand/idle-policy.ts";
 
@@ -48,6 +50,7 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
       measuredMsPerToken: measuredMs(deployment, index),
       timing: deployment.timings[index] ?? null,
       progress: deployment.progress[index] ?? 0,
+      fetch: deployment.phase === "fetching" ? fetchOf(deployment, index) : null,
     })),
     predictedTokensPerSecond: placement.predicted.tokensPerSecond,
     measuredTokensPerSecond: measured,
@@ -56,6 +59,11 @@ export function deploymentView(deployment: HeadedDeployment): DeploymentView {
     proposal: deployment.proposal,
     onDemand: onDemandView(deployment),
   };
+}
+
+function fetchOf({ fetches }: HeadedDeployment, stage: number): StageFetchView | null {
+  const record = fetches[stage] ?? null;
+  return record === null ? null : fetchView(record);
 }
 
 /** What was foretold, beside what came true: of steps, since what is guessed ahead is no part of the prediction. */

@@ -31,8 +31,10 @@ export interface FetchStagesConfig {
     options: { readonly signal: AbortSignal },
   ): Promise<ControlAnswers["fetch-layers"]>;
   nameOf(node: NodeId): string;
-  onProgress(stage: number, fraction: number): void;
+  onProgress(stage: number, doneBytes: number, totalBytes: number): void;
   log(message: string): void;
+  /** The head has a part itself, and cannot send what a node has not fetched: throws then. */
+  readonly mustFetch: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -48,15 +50,20 @@ export function layersMissing(state: DaemonState, deployment: HeadedDeployment):
   });
 }
 
-/** Alive members that have the whole model. */
-function holdersOf({ others }: DaemonState, deployment: HeadedDeployment): readonly NodeId[] {
-  return [...others.values()]
-    .filter(({ advert, state }) => state === "alive" && hasWhole(advert, deployment))
+/** Members that have the model, whole or in parts, and those that are to have a part; all but one. */
+function sourcesOf({ self, own, others }: DaemonState, deployment: HeadedDeployment, except: NodeId): readonly NodeId[] {
+  const has = (facts: Pick<Advert, "models"> & { readonly held?: Advert["held"] }): boolean =>
+    hasWhole(facts, deployment) || (facts.held ?? []).some(({ contentId }) => contentId === deployment.contentId);
+  const there = [...others.values()]
+    .filter(({ advert, state }) => state === "alive" && has(advert))
     .map(({ advert }) => advert.node);
+  // Those that have other layers of it may have these as well, from an earlier placement.
+  const stages = deployment.placement.stages.map(({ node }) => placeOf(node as NodeId).node);
+  return [...new Set([...(has(own) ? [self] : []), ...there, ...stages])].filter((node) => node !== except);
 }
 
 /** What the head itself has to fetch, where no member has all of the model. */
-export function ownPart(state: DaemonState, deployment: HeadedDeployment, hub: HubPlace): OwnPart {
+export function ownPart(state: DaemonState, deployment: HeadedDeployment, hub: HubPlace | null): OwnPart {
   const { model, contentId, placement } = deployment;
   // One process, or one for each accelerator: all read the same file.
   const own = placement.stages.filter(({ node }) => placeOf(node as NodeId).node === state.self);
@@ -67,7 +74,7 @@ export function ownPart(state: DaemonState, deployment: HeadedDeployment, hub: H
     firstLayer: own.length === 0 ? 0 : Math.min(...own.map(({ firstLayer }) => firstLayer)),
     lastLayer: own.length === 0 ? -1 : Math.max(...own.map(({ lastLayer }) => lastLayer)),
     isHead: true,
-    holders: placement.stages.map(({ node }) => placeOf(node as NodeId).node).filter((node) => node !== state.self),
+    holders: sourcesOf(state, deployment, state.self),
   };
 }
 
@@ -97,11 +104,7 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
     lastLayer: stage.lastLayer,
     root: self,
     hub: deployment.asked.hub ?? null,
-    // Those that have other layers of it may have these as well, from an earlier placement.
-    holders: [
-      ...holdersOf(store.state, deployment),
-      ...deployment.placement.stages.map((other) => placeOf(other.node as NodeId).node),
-    ].filter((other) => other !== node && other !== self),
+    holders: sourcesOf(store.state, deployment, node).filter((other) => other !== self),
   };
   let silent = 0;
   for (let pollMs = POLL_MS_MIN; ; pollMs = Math.min(POLL_MS_MAX, pollMs * POLL_GROWTH)) {
@@ -112,12 +115,17 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
       if (answer.state === "here") return;
       if (answer.state === "failed")
         throw new ClusterdError(answer.error?.code ?? "failed", answer.error?.message ?? "no reason was given");
-      if (answer.totalBytes > 0) config.onProgress(index, answer.doneBytes / answer.totalBytes);
+      if (answer.totalBytes > 0) config.onProgress(index, answer.doneBytes, answer.totalBytes);
     } catch (error) {
       signal.throwIfAborted();
       const { code, message } = asClusterdError(error);
       silent += code === "timeout" ? 1 : SILENT_ASKS_MAX;
       if (silent >= SILENT_ASKS_MAX) {
+        if (config.mustFetch)
+          throw new ClusterdError(
+            code,
+            `${config.nameOf(node)} has not fetched layers ${stage.firstLayer}-${stage.lastLayer}: ${message}`,
+          );
         config.log(
           `${config.nameOf(node)} keeps no layers of ${deployment.model}: ${message} They are sent to it with every load.`,
         );

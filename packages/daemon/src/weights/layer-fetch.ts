@@ -10,6 +10,7 @@ import {
   type FetchBlocksOptions,
   type HeldModel,
   type ShardFile,
+  type ShardHeaders,
   type ShardStore,
   type ShardWish,
 } from "@clusterd/catalog";
@@ -22,12 +23,14 @@ import {
   type HubPlace,
   type NodeId,
 } from "@clusterd/wire";
+import type { UseBook } from "../keeping/use-book.ts";
 import type { MemberWeights } from "./member-weights.ts";
 
 /** Models fetched at a time. */
 const FETCHES_MAX = 8;
 /** Whole files kept open for others to read from. */
 const OPEN_FILES_MAX = 32;
+const NO_HEADERS: ShardHeaders = { names: [], partBytes: [], header: async () => Buffer.alloc(0) };
 /** A fetch that nobody asks after any more ends. */
 const FORGOTTEN_MS = 60_000;
 
@@ -36,6 +39,8 @@ export interface LayerFetchConfig {
   readonly shards: ShardStore;
   /** A member's weights of a model; null where it cannot be reached. Disposed of by who asks. */
   weightsOf(node: NodeId, contentId: ContentId): MemberWeights | null;
+  /** What is fetched stays, and what is about to be used. */
+  readonly uses: UseBook;
   log(message: string): void;
   readonly signal: AbortSignal;
 }
@@ -46,18 +51,21 @@ export interface LayerFetch extends AsyncDisposable {
   fetch(request: FetchLayersRequest): ControlAnswers["fetch-layers"];
   /**
    * Begins what this node needs as the head of a model that nobody has whole: its own layers, the embeddings and the output. What it
-   * gives fetches them, telling how far it is from 0 to 1.
+   * gives fetches them, telling how far it is.
    */
-  beginOwn(wanted: OwnPart, signal: AbortSignal): Promise<(onProgress: (fraction: number) => void) => Promise<void>>;
+  beginOwn(wanted: OwnPart, signal: AbortSignal): Promise<(onProgress: FetchBlocksOptions["onProgress"]) => Promise<void>>;
   /** What this node has of a model: its whole file, or parts of one. */
   held(contentId: ContentId): Promise<HeldModel | null>;
+  /** Reads no more from a model's whole file: it is about to go. */
+  close(contentId: ContentId): Promise<void>;
 }
 
 /** What a head fetches for itself; without layers `lastLayer` is below `firstLayer`. */
 export interface OwnPart extends ShardWish {
   readonly model: string;
   readonly contentId: ContentId;
-  readonly hub: HubPlace;
+  /** Null: with members alone. */
+  readonly hub: HubPlace | null;
   readonly holders: readonly NodeId[];
 }
 
@@ -121,6 +129,8 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
   async function fetchPart(part: Part, members: readonly Member[], onProgress: FetchBlocksOptions["onProgress"]): Promise<void> {
     const { shard, wish, what, hub, root, signal } = part;
     const wanted = blocksFor(shard.layout, wish);
+    // What has changed on the disk since it was read is fetched again.
+    await shard.check(wanted, signal);
     const missing = bytesOf(wanted.filter((block) => !shard.has(block)));
     await shards.checkRoom(missing, what);
     await Promise.allSettled(members.map(({ weights }) => weights.refresh(signal)));
@@ -142,16 +152,18 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
     const signal = AbortSignal.any([config.signal, job.abort.signal]);
     const what = `layers ${firstLayer}-${lastLayer} of ${request.model}`;
     await using stack = new AsyncDisposableStack();
+    const wish = { firstLayer, lastLayer, isHead: false };
+    stack.use(config.uses.hold(contentId, wish));
     try {
       const members = membersOf([root, ...holders], contentId, stack);
       const asked = members.find(({ node }) => node === root)?.weights;
       if (asked === undefined) throw new ClusterdError("shards_unreachable", "The head that asks is not connected.");
-      const shard = await shards.begin(contentId, await asked.headers(signal), signal);
+      const shard = await shards.begin(contentId, { ...(await asked.headers(signal)), model: request.model }, signal);
       const hub = request.hub == null ? null : hubModel(request.hub, process.env, signal).source;
-      const wish = { firstLayer, lastLayer, isHead: false };
       await fetchPart({ shard, wish, what, hub, root: asked, signal }, members, (doneBytes, totalBytes) => {
         job.state = { state: "fetching", doneBytes, totalBytes, error: null };
       });
+      config.uses.soon(contentId, wish);
       job.state = { ...job.state, state: "here" };
     } catch (error) {
       const { code, message } = asClusterdError(error);
@@ -163,16 +175,29 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
   async function beginOwn(wanted: OwnPart, within: AbortSignal): ReturnType<LayerFetch["beginOwn"]> {
     const signal = AbortSignal.any([config.signal, within]);
     const { contentId, model, firstLayer, lastLayer } = wanted;
-    const hub = hubModel(wanted.hub, process.env, signal);
-    const shard = await shards.begin(contentId, hub.headers, signal);
+    const hub = wanted.hub === null ? null : hubModel(wanted.hub, process.env, signal);
+    const shard =
+      (await shards.get(contentId)) ?? (await shards.begin(contentId, { ...(hub?.headers ?? (await told(wanted, signal))), model }, signal));
     return async (onProgress) => {
       await using stack = new AsyncDisposableStack();
+      stack.use(config.uses.hold(contentId, wanted));
       const layers = lastLayer < firstLayer ? "" : `layers ${firstLayer}-${lastLayer}, `;
       const what = `${layers}embeddings and output of ${model}`;
-      const part = { shard, wish: wanted, what, hub: hub.source, root: null, signal };
-      const members = membersOf(wanted.holders, contentId, stack);
-      await fetchPart(part, members, (done, total) => onProgress(total === 0 ? 1 : done / total));
+      const part = { shard, wish: wanted, what, hub: hub?.source ?? null, root: null, signal };
+      await fetchPart(part, membersOf(wanted.holders, contentId, stack), onProgress);
     };
+  }
+
+  /** What a model begins with, from any member that has some of it. */
+  async function told({ contentId, model, holders }: OwnPart, signal: AbortSignal): Promise<ShardHeaders> {
+    await using stack = new AsyncDisposableStack();
+    for (const { weights } of membersOf(holders, contentId, stack)) {
+      const { names, partBytes, header } = await weights.headers(signal).catch(() => NO_HEADERS);
+      const starts: Buffer[] = [];
+      for (const part of names.keys()) starts.push(await header(part));
+      if (starts.length > 0) return { names, partBytes, header: async (part) => starts[part] ?? Buffer.alloc(0) };
+    }
+    throw new ClusterdError("shards_unreachable", `Nobody who can be reached has a part of ${model}.`);
   }
 
   const keyOf = ({ contentId, firstLayer, lastLayer }: FetchLayersRequest): string => `${contentId}/${firstLayer}-${lastLayer}`;
@@ -188,9 +213,20 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
   return {
     held,
     beginOwn,
+    async close(contentId) {
+      for (const [key, opening] of whole) {
+        if (!key.startsWith(`${contentId} `)) continue;
+        whole.delete(key);
+        // One that could not be opened is closed already.
+        await opening.then((model) => model[Symbol.asyncDispose]()).catch(() => undefined);
+      }
+    },
     fetch(request) {
       const here = { state: "here", doneBytes: 0, totalBytes: 0, error: null } as const;
-      if (catalog.byContent(request.contentId) !== null) return here;
+      if (catalog.byContent(request.contentId) !== null) {
+        config.uses.soon(request.contentId, { ...request, isHead: false });
+        return here;
+      }
       const key = keyOf(request);
       const known = jobs.get(key);
       if (known !== undefined) {

@@ -1,11 +1,12 @@
 import { join } from "node:path";
-import { openShardStore, type Catalog, type ModelFile } from "@clusterd/catalog";
+import { openLastUse, openShardStore, type Catalog, type ModelFile } from "@clusterd/catalog";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
 import type { ContentId, NodeId } from "@clusterd/wire";
 import { advertModels } from "../advert-facts.ts";
 import { createHeadFiles } from "../deployments/head-files.ts";
 import { createModelWeights } from "../deployments/model-weights.ts";
 import type { HomePaths } from "../home/paths.ts";
+import { createUseBook } from "../keeping/use-book.ts";
 import { createPulls, type Pulls } from "../pulls/pulls.ts";
 import type { Store } from "../state/store.ts";
 import { createLayerFetch, type LayerFetch } from "./layer-fetch.ts";
@@ -25,6 +26,8 @@ export interface OwnWeightsConfig {
 
 /** The weights on this node's disk: what there is of them, how more of them come, and what others are given of them. */
 export interface OwnWeights extends AsyncDisposable {
+  /** Of a model that is here, whole or in parts. */
+  fileOf(contentId: ContentId): ModelFile | null;
   /** As the worker host and the control loop verify them. */
   readonly digests: ReturnType<typeof createModelWeights>;
   readonly layers: LayerFetch;
@@ -38,6 +41,8 @@ export interface OwnWeights extends AsyncDisposable {
 export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeights> {
   const { store, catalog, dataPlane, paths, mesh, nameOf, log, signal } = config;
   await using opening = new AsyncDisposableStack();
+  const lastUse = opening.use(await openLastUse(paths.lastUse));
+  const uses = createUseBook((contentId) => lastUse.used(contentId));
   const shards = opening.use(await openShardStore({ dir: paths.shards, cacheDir: join(paths.cache, "profiles"), signal }));
   /** Of a model that is here, whole or in parts. */
   const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
@@ -50,14 +55,16 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
       catalog,
       shards,
       weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh, nameOf }, node, contentId),
+      uses,
       log,
       signal,
     }),
   );
   const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
-  const offers = opening.use(createWeightOffers({ dataPlane, layers, fingerprintOf }));
+  const offers = opening.use(createWeightOffers({ dataPlane, layers, uses, fingerprintOf }));
   const stack = opening.move();
   return {
+    fileOf,
     digests: createModelWeights({ byContent: fileOf }, join(paths.cache, "digests")),
     layers,
     offers,

@@ -1,0 +1,152 @@
+import type { Catalog, ModelFile } from "@clusterd/catalog";
+import {
+  asClusterdError,
+  ClusterdError,
+  sameModel,
+  type ContentId,
+  type ControlAnswers,
+  type ControlRequest,
+  type HubPlace,
+  type ModelProfile,
+  type NodeId,
+} from "@clusterd/wire";
+import type { Store } from "../state/store.ts";
+import { namesMeant, notAllThere, partNamed, partOf, placesOf } from "./model-places.ts";
+
+const PROFILE_MS_MAX = 10_000;
+/** For the place of a model on the hub, where the cluster has all of it in parts: it is good to know, and no more. */
+const PLACE_MS_MAX = 3_000;
+
+export interface FindModelConfig {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  /** Of a model that is here, whole or in parts. */
+  fileOf(contentId: ContentId): ModelFile | null;
+  ask<Type extends ControlRequest["type"]>(
+    to: NodeId,
+    request: Extract<ControlRequest, { type: Type }>,
+    signal: AbortSignal,
+  ): Promise<ControlAnswers[Type]>;
+  /** A path given to this node is remembered: tell the members of the model. */
+  modelsChanged(): void;
+}
+
+/** A model to load, and where on the hub it is where no member has all of it. */
+export interface FoundModel {
+  readonly profile: ModelProfile;
+  readonly hub: HubPlace | null;
+}
+
+/** What a name or a content id means: on this node's disk, on a member's, in parts on several, or on a hub. */
+export interface FindModel {
+  /** To describe it, also from the catalogue or a hub. Throws `not_found`. */
+  profileOf(ref: string, signal: AbortSignal, use?: "describe" | "load"): Promise<ModelProfile>;
+  /** Throws `shards_unreachable` where the members have some of it, but not all, and no hub has it. */
+  toLoad(ref: string, signal: AbortSignal): Promise<FoundModel>;
+  byContent(contentId: ContentId, signal: AbortSignal): Promise<ModelProfile>;
+}
+
+export function createFindModel(config: FindModelConfig): FindModel {
+  const { store, catalog } = config;
+
+  async function ask(node: NodeId, contentId: ContentId, signal: AbortSignal): Promise<ModelProfile> {
+    const within = AbortSignal.any([signal, AbortSignal.timeout(PROFILE_MS_MAX)]);
+    return (await config.ask(node, { type: "profile", contentId }, within)).profile;
+  }
+
+  /** The profile of a model that someone has whole, by its name. */
+  async function whole(ref: string, signal: AbortSignal): Promise<ModelProfile | null> {
+    const own = catalog.known(ref);
+    if (own !== null) return own.profile;
+    const names = namesMeant(ref, store.state);
+    for (const [node, other] of store.state.others) {
+      const model = other.advert.models.find((candidate) =>
+        [candidate.id, ...candidate.aliases].some((id) => names.some((name) => sameModel(id, name))),
+      );
+      if (model !== undefined && other.state === "alive") return ask(node, model.contentId, signal);
+    }
+    return null;
+  }
+
+  /** The profile of a model of which members have parts, under the name that it has there. */
+  async function inParts(found: ReturnType<typeof partOf>, signal: AbortSignal): Promise<ModelProfile | null> {
+    if (found === null) return null;
+    const { node, part } = found;
+    const own = config.fileOf(part.contentId)?.profile ?? null;
+    const profile = own ?? (node === store.state.self ? null : await ask(node, part.contentId, signal));
+    return profile === null ? null : { ...profile, id: part.model };
+  }
+
+  async function profileOf(ref: string, signal: AbortSignal, use: "describe" | "load" = "load"): Promise<ModelProfile> {
+    const known = (await whole(ref, signal)) ?? (await inParts(partNamed(store.state, namesMeant(ref, store.state)), signal));
+    if (known !== null) return known;
+    const profile = use === "describe" ? await catalog.describe(ref, signal) : (await catalog.resolve(ref, signal)).profile;
+    config.modelsChanged();
+    return profile;
+  }
+
+  async function onHub(ref: string, signal: AbortSignal): Promise<FoundModel> {
+    const { profile, place } = await catalog.locate(ref, signal);
+    if (placesOf(store.state, profile).holders.size === 0) return { profile, hub: place };
+    // The very same model under another name: it is run from that file, and known by this name as well.
+    catalog.alsoCalled(profile.contentId, profile.id);
+    config.modelsChanged();
+    return { profile: await byContent(profile.contentId, signal), hub: null };
+  }
+
+  /** Where the members have all of a model together, the hub only helps; where they do not, it has to. */
+  async function fromParts(ref: string, profile: ModelProfile, signal: AbortSignal): Promise<FoundModel> {
+    const { missing } = placesOf(store.state, profile);
+    const isHub = ref.startsWith("hf:");
+    const quick = AbortSignal.any([signal, AbortSignal.timeout(PLACE_MS_MAX)]);
+    try {
+      if (isHub) {
+        const found = await onHub(ref, missing.bytes === 0 ? quick : signal);
+        // Newer on the hub than here: what is here goes on being used, as a whole file would.
+        if (missing.bytes > 0 || found.profile.contentId === profile.contentId) return found;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (missing.bytes > 0) {
+        const refusal = notAllThere(store.state, profile.id, profile, missing);
+        const { message } = asClusterdError(error);
+        throw new ClusterdError(refusal.code, `${refusal.message} And from the hub: ${message}`, {
+          ...(refusal.next === undefined ? {} : { next: refusal.next }),
+          ...(refusal.details === undefined ? {} : { details: refusal.details }),
+          cause: error,
+        });
+      }
+    }
+    if (missing.bytes > 0) throw notAllThere(store.state, profile.id, profile, missing);
+    return { profile, hub: null };
+  }
+
+  async function byContent(contentId: ContentId, signal: AbortSignal): Promise<ModelProfile> {
+    const own = catalog.byContent(contentId);
+    if (own !== null) return own.profile;
+    const holder = [...store.state.others].find(
+      ([, other]) => other.state === "alive" && other.advert.models.some((model) => model.contentId === contentId),
+    );
+    if (holder !== undefined) return ask(holder[0], contentId, signal);
+    const profile = await inParts(partOf(store.state, contentId), signal);
+    if (profile === null) throw new ClusterdError("not_found", "No node has that model any more.");
+    return profile;
+  }
+
+  return {
+    profileOf,
+    byContent,
+    async toLoad(ref, signal) {
+      const known = await whole(ref, signal);
+      if (known !== null) return { profile: known, hub: null };
+      const parts = await inParts(partNamed(store.state, namesMeant(ref, store.state)), signal);
+      if (parts !== null) return fromParts(ref, parts, signal);
+      try {
+        return { profile: await profileOf(ref, signal), hub: null };
+      } catch (error) {
+        if (!ref.startsWith("hf:") || asClusterdError(error).code !== "not_found") throw error;
+        return onHub(ref, signal);
+      }
+    },
+  };
+}
