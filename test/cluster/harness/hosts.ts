@@ -10,6 +10,8 @@ const RATE_WORDS: readonly string[] = ["burst", "32kb", "latency", "400ms"];
 
 /** The cable between a host and the bridge. */
 export interface Link {
+  /** The interface at its other end, on this machine: what it receives is what the host sends. */
+  readonly device: string;
   /** Bytes that passed it so far, both ways, headers included. */
   readonly bytes: number;
   /** Lets pass so much to the host, and so much of what it sends: `10mbit`; the same where only one is given. */
@@ -83,6 +85,7 @@ export function makeHosts(
 /** `outer`: the end of the cable at the bridge, by which what goes to the host leaves. */
 function linkOf(space: string, outer: string): Link {
   return {
+    device: outer,
     get bytes() {
       const text = execFileSync("ip", ["-n", space, "-s", "-j", "link", "show", "eth0"], { encoding: "utf8" });
       const [shown] = JSON.parse(text) as { stats64: Record<"rx" | "tx", { bytes: number }> }[];
