@@ -32,7 +32,7 @@ export interface FetchBlocksOptions {
   /** A source that lied or failed is asked no more; told once of each. */
   readonly onDropped: (source: BlockSource, why: "lied" | "failed", message: string) => void;
   /** What a block from a source must be by someone who is trusted more; null: nobody else has it. */
-  readonly expected?: (block: Block, source: BlockSource, signal: AbortSignal) => Promise<string | null>;
+  readonly expected?: (block: Block, source: BlockSource, signal: AbortSignal, bytes: Buffer) => Promise<string | null>;
   /** Of what several nodes want from one hub, what this one takes first: the others then have it from here. */
   readonly isOurs?: (block: Block) => boolean;
   /** How long another node's share is left to it. Milliseconds. */
@@ -84,7 +84,7 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
       }
       try {
         const bytes = await source.read(block, ended);
-        const told = shard.digest(block) ?? (await options.expected?.(block, source, ended)) ?? null;
+        const told = shard.digest(block) ?? (await options.expected?.(block, source, ended, bytes)) ?? null;
         if (told !== null) shard.expect(block, told);
         await shard.put(block, bytes);
         queue.done(block);

@@ -1,17 +1,10 @@
 import {
-  blocksFor,
   hubModel,
-  bytesOf,
-  fetchBlocks,
   openWholeFile,
-  type Block,
-  type BlockSource,
   type Catalog,
   type FetchBlocksOptions,
   type HeldModel,
   type ShardFile,
-  type ShardHeaders,
-  type ShardStore,
   type ShardWish,
 } from "@clusterd/catalog";
 import {
@@ -24,24 +17,19 @@ import {
   type NodeId,
 } from "@clusterd/wire";
 import type { UseBook } from "../keeping/use-book.ts";
-import type { MemberWeights } from "./member-weights.ts";
+import { openSwarm, type Swarm, type SwarmConfig } from "../swarm/swarm.ts";
 
 /** Models fetched at a time. */
 const FETCHES_MAX = 8;
 /** Whole files kept open for others to read from. */
 const OPEN_FILES_MAX = 32;
-const NO_HEADERS: ShardHeaders = { names: [], partBytes: [], header: async () => Buffer.alloc(0) };
 /** A fetch that nobody asks after any more ends. */
 const FORGOTTEN_MS = 60_000;
 
-export interface LayerFetchConfig {
+export interface LayerFetchConfig extends SwarmConfig {
   readonly catalog: Catalog;
-  readonly shards: ShardStore;
-  /** A member's weights of a model; null where it cannot be reached. Disposed of by who asks. */
-  weightsOf(node: NodeId, contentId: ContentId): MemberWeights | null;
   /** What is fetched stays, and what is about to be used. */
   readonly uses: UseBook;
-  log(message: string): void;
   readonly signal: AbortSignal;
 }
 
@@ -76,22 +64,6 @@ interface Job {
   ended: Promise<void>;
 }
 
-interface Member {
-  readonly node: NodeId;
-  readonly weights: MemberWeights;
-}
-
-interface Part {
-  readonly shard: ShardFile;
-  readonly wish: ShardWish;
-  /** In words. */
-  readonly what: string;
-  readonly hub: BlockSource | null;
-  /** Who says what the model is; null: the hub. */
-  readonly root: MemberWeights | null;
-  readonly signal: AbortSignal;
-}
-
 export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
   const { catalog, shards } = config;
   const jobs = new Map<string, Job>();
@@ -117,36 +89,6 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
     return opening;
   }
 
-  /** Members that may have some of a model, reached as they are needed. */
-  function membersOf(nodes: readonly NodeId[], contentId: ContentId, stack: AsyncDisposableStack): readonly Member[] {
-    return [...new Set(nodes)].flatMap((node) => {
-      const weights = config.weightsOf(node, contentId);
-      return weights === null ? [] : [{ node, weights: stack.use(weights) }];
-    });
-  }
-
-  /** Fetches what is missing of a part; what others send must be as `root` has it. */
-  async function fetchPart(part: Part, members: readonly Member[], onProgress: FetchBlocksOptions["onProgress"]): Promise<void> {
-    const { shard, wish, what, hub, root, signal } = part;
-    const wanted = blocksFor(shard.layout, wish);
-    // What has changed on the disk since it was read is fetched again.
-    await shard.check(wanted, signal);
-    const missing = bytesOf(wanted.filter((block) => !shard.has(block)));
-    await shards.checkRoom(missing, what);
-    await Promise.allSettled(members.map(({ weights }) => weights.refresh(signal)));
-    if (missing > 0) config.log(`fetching ${what}: ${missing} bytes`);
-    await fetchBlocks({
-      shard,
-      wanted,
-      sources: [...members.map(({ weights }) => weights.source), ...(hub === null ? [] : [hub])],
-      signal,
-      onProgress,
-      onDropped: (_source, why, message) => config.log(why === "lied" ? `${message} It is not asked again.` : message),
-      expected: async (block: Block, source, within) =>
-        root === null || source === root.source || !root.has(block) ? null : root.digest(block, within),
-    });
-  }
-
   async function run(request: FetchLayersRequest, job: Job): Promise<void> {
     const { contentId, firstLayer, lastLayer, root, holders } = request;
     const signal = AbortSignal.any([config.signal, job.abort.signal]);
@@ -155,12 +97,10 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
     const wish = { firstLayer, lastLayer, isHead: false };
     stack.use(config.uses.hold(contentId, wish));
     try {
-      const members = membersOf([root, ...holders], contentId, stack);
-      const asked = members.find(({ node }) => node === root)?.weights;
-      if (asked === undefined) throw new ClusterdError("shards_unreachable", "The head that asks is not connected.");
-      const shard = await shards.begin(contentId, { ...(await asked.headers(signal)), model: request.model }, signal);
       const hub = request.hub == null ? null : hubModel(request.hub, process.env, signal).source;
-      await fetchPart({ shard, wish, what, hub, root: asked, signal }, members, (doneBytes, totalBytes) => {
+      const swarm = stack.use(openSwarm(config, { contentId, model: request.model, root, named: holders, hub, wish, signal }));
+      const shard = await shards.begin(contentId, { ...(await swarm.headers()), model: request.model }, signal);
+      await swarm.fetch(shard, what, (doneBytes, totalBytes) => {
         job.state = { state: "fetching", doneBytes, totalBytes, error: null };
       });
       config.uses.soon(contentId, wish);
@@ -174,30 +114,21 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
 
   async function beginOwn(wanted: OwnPart, within: AbortSignal): ReturnType<LayerFetch["beginOwn"]> {
     const signal = AbortSignal.any([config.signal, within]);
-    const { contentId, model, firstLayer, lastLayer } = wanted;
+    const { contentId, model, firstLayer, lastLayer, holders } = wanted;
     const hub = wanted.hub === null ? null : hubModel(wanted.hub, process.env, signal);
-    const shard =
-      (await shards.get(contentId)) ?? (await shards.begin(contentId, { ...(hub?.headers ?? (await told(wanted, signal))), model }, signal));
+    const open = (): Swarm =>
+      openSwarm(config, { contentId, model, root: null, named: holders, hub: hub?.source ?? null, wish: wanted, signal });
+    const begin = async (): Promise<ShardFile> => {
+      await using swarm = open();
+      return shards.begin(contentId, { ...(hub?.headers ?? (await swarm.headers())), model }, signal);
+    };
+    const shard = (await shards.get(contentId)) ?? (await begin());
     return async (onProgress) => {
       await using stack = new AsyncDisposableStack();
       stack.use(config.uses.hold(contentId, wanted));
       const layers = lastLayer < firstLayer ? "" : `layers ${firstLayer}-${lastLayer}, `;
-      const what = `${layers}embeddings and output of ${model}`;
-      const part = { shard, wish: wanted, what, hub: hub?.source ?? null, root: null, signal };
-      await fetchPart(part, membersOf(wanted.holders, contentId, stack), onProgress);
+      await stack.use(open()).fetch(shard, `${layers}embeddings and output of ${model}`, onProgress);
     };
-  }
-
-  /** What a model begins with, from any member that has some of it. */
-  async function told({ contentId, model, holders }: OwnPart, signal: AbortSignal): Promise<ShardHeaders> {
-    await using stack = new AsyncDisposableStack();
-    for (const { weights } of membersOf(holders, contentId, stack)) {
-      const { names, partBytes, header } = await weights.headers(signal).catch(() => NO_HEADERS);
-      const starts: Buffer[] = [];
-      for (const part of names.keys()) starts.push(await header(part));
-      if (starts.length > 0) return { names, partBytes, header: async (part) => starts[part] ?? Buffer.alloc(0) };
-    }
-    throw new ClusterdError("shards_unreachable", `Nobody who can be reached has a part of ${model}.`);
   }
 
   const keyOf = ({ contentId, firstLayer, lastLayer }: FetchLayersRequest): string => `${contentId}/${firstLayer}-${lastLayer}`;

@@ -9,6 +9,9 @@ import type { HomePaths } from "../home/paths.ts";
 import { createUseBook } from "../keeping/use-book.ts";
 import { createPulls, type Pulls } from "../pulls/pulls.ts";
 import type { Store } from "../state/store.ts";
+import { createDistrust } from "../swarm/distrust.ts";
+import { createHeldParts } from "../swarm/held-parts.ts";
+import type { SwarmConfig } from "../swarm/swarm.ts";
 import { createLayerFetch, type LayerFetch } from "./layer-fetch.ts";
 import { reachWeights } from "./reach-weights.ts";
 import { createWeightOffers, type WeightOffers } from "./weight-offers.ts";
@@ -50,16 +53,16 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   const pulls = opening.use(
     createPulls({ catalog, modelsChanged, onChange: (views) => store.dispatch({ type: "own", facts: { pulls: views } }), log }),
   );
-  const layers = opening.use(
-    createLayerFetch({
-      catalog,
-      shards,
-      weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh, nameOf }, node, contentId),
-      uses,
-      log,
-      signal,
-    }),
-  );
+  const held = opening.use(createHeldParts({ store, catalog, shards }));
+  const swarm: SwarmConfig = {
+    store,
+    shards,
+    held,
+    distrust: createDistrust(),
+    weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh, nameOf }, node, contentId),
+    log,
+  };
+  const layers = opening.use(createLayerFetch({ ...swarm, catalog, uses, signal }));
   const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
   const offers = opening.use(createWeightOffers({ dataPlane, layers, uses, fingerprintOf }));
   const stack = opening.move();

@@ -1,0 +1,76 @@
+import type { Block, ShardWish } from "@clusterd/catalog";
+import { parseLayers, sameModel, type Advert, type ContentId, type HeldPart, type NodeId } from "@clusterd/wire";
+import type { DaemonState } from "../state/daemon-state.ts";
+
+/** A member that fetches some of a model at the moment. */
+export interface Fetcher {
+  readonly node: NodeId;
+  wants(block: Pick<Block, "group">): boolean;
+}
+
+const aliveAdverts = ({ others }: DaemonState): readonly Advert[] =>
+  [...others.values()].flatMap(({ advert, state }) => (state === "alive" ? [advert] : []));
+
+export const partOf = ({ held }: Pick<Advert, "held">, contentId: ContentId): HeldPart | undefined =>
+  held.find((part) => part.contentId === contentId);
+
+export const hasWhole = ({ models }: Pick<Advert, "models">, contentId: ContentId): boolean =>
+  models.some((model) => model.contentId === contentId);
+
+/** Alive members that have, or are about to have, any of what is wanted of a model: the whole ones first. */
+export function holdersOf(state: DaemonState, contentId: ContentId, wish: ShardWish): readonly NodeId[] {
+  const adverts = aliveAdverts(state);
+  const whole = adverts.filter((advert) => hasWhole(advert, contentId));
+  const parts = adverts.filter((advert) => {
+    const part = partOf(advert, contentId);
+    if (part === undefined || whole.includes(advert)) return false;
+    return (
+      covers(part.layers, wish) ||
+      (part.hasHead && wish.isHead) ||
+      (part.fetching !== null && (covers(part.fetching.layers, wish) || (part.fetching.hasHead && wish.isHead))) ||
+      // Some of several layers, none of them whole.
+      part.diskBytes > 0
+    );
+  });
+  return [...whole, ...parts].map(({ node }) => node);
+}
+
+function covers(layers: string, { firstLayer, lastLayer }: ShardWish): boolean {
+  for (const layer of parseLayers(layers) ?? []) if (layer >= firstLayer && layer <= lastLayer) return true;
+  return false;
+}
+
+/** Alive members that fetch of a model what they do not have. */
+export function fetchersOf(state: DaemonState, contentId: ContentId): readonly Fetcher[] {
+  return aliveAdverts(state).flatMap((advert) => {
+    const span = partOf(advert, contentId)?.fetching ?? null;
+    if (span === null) return [];
+    const layers = parseLayers(span.layers) ?? new Set<number>();
+    return [
+      {
+        node: advert.node,
+        // The few blocks of no layer go with every part.
+        wants: ({ group }) => (group === "head" ? span.hasHead : group === null || layers.has(group)),
+      },
+    ];
+  });
+}
+
+/** A model that members have between them, by one of its names; parts count, this node's own as well. */
+export function modelAmongMembers(
+  { own, others }: DaemonState,
+  names: readonly string[],
+): { readonly contentId: ContentId; readonly model: string } | null {
+  const tells = [
+    { models: own.models, held: own.held ?? [] },
+    ...[...others.values()].flatMap(({ advert, state }) => (state === "alive" ? [advert] : [])),
+  ];
+  for (const name of names) {
+    for (const { models } of tells)
+      for (const { id, aliases, contentId } of models)
+        if (sameModel(id, name) || aliases.some((alias) => sameModel(alias, name))) return { contentId, model: id };
+    for (const { held } of tells)
+      for (const { model, contentId } of held) if (sameModel(model, name)) return { contentId, model };
+  }
+  return null;
+}
