@@ -21,6 +21,10 @@ export interface HomePaths {
   readonly models: string;
   /** Parts of models that this node runs, a folder for each. */
   readonly shards: string;
+  /** When each model was last used. */
+  readonly lastUse: string;
+  /** How much of the disk models may take. */
+  readonly diskCap: string;
   readonly cache: string;
   readonly logs: string;
 }
@@ -46,6 +50,8 @@ export function homePaths(home: string): HomePaths {
     predictions: join(home, "predictions.json"),
     models: join(home, "models"),
     shards: join(home, "models", ".shards"),
+    lastUse: join(home, "last-use.json"),
+    diskCap: join(home, "disk.json"),
     cache: join(home, "cache"),
     logs: join(home, "logs"),
   };

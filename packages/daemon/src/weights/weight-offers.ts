@@ -1,5 +1,6 @@
 import type { DataPlane, Offer } from "@clusterd/mesh";
 import type { ContentId, NodeId } from "@clusterd/wire";
+import { WHOLE, type UseBook } from "../keeping/use-book.ts";
 import type { LayerFetch } from "./layer-fetch.ts";
 import { serveWeights } from "./serve-weights.ts";
 
@@ -10,6 +11,8 @@ const CONNECTIONS_MAX = 8;
 export interface WeightOffersConfig {
   readonly dataPlane: DataPlane;
   readonly layers: Pick<LayerFetch, "held">;
+  /** What others are reading stays. */
+  readonly uses: UseBook;
   fingerprintOf(node: NodeId): string | null;
 }
 
@@ -19,7 +22,7 @@ export interface WeightOffers extends Disposable {
   ticketFor(from: NodeId, contentId: ContentId): Promise<Uint8Array | null>;
 }
 
-export function createWeightOffers({ dataPlane, layers, fingerprintOf }: WeightOffersConfig): WeightOffers {
+export function createWeightOffers({ dataPlane, layers, uses, fingerprintOf }: WeightOffersConfig): WeightOffers {
   const offers = new Map<string, { readonly offer: Offer; readonly fingerprint: string }>();
   const drop = (key: string): void => {
     offers.get(key)?.offer[Symbol.dispose]();
@@ -41,6 +44,7 @@ export function createWeightOffers({ dataPlane, layers, fingerprintOf }: WeightO
         label: contentId,
         connectionsMax: CONNECTIONS_MAX,
         async target(socket) {
+          using _reading = uses.hold(contentId, WHOLE);
           const model = await layers.held(contentId).catch(() => null);
           if (model === null) socket.destroy();
           else await serveWeights(socket, model);

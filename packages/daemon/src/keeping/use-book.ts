@@ -1,0 +1,59 @@
+import type { ShardWish } from "@clusterd/catalog";
+import type { ContentId } from "@clusterd/wire";
+
+/** A part of a model that must stay on this node's disk. */
+export interface NeededPart {
+  readonly contentId: ContentId;
+  readonly wish: ShardWish;
+}
+
+/** Every block of a model. */
+export const WHOLE: ShardWish = { firstLayer: 0, lastLayer: Number.MAX_SAFE_INTEGER, isHead: true };
+
+/** A head that has asked whether layers are here starts its stage in a moment: until that is told to all, they stay. Milliseconds. */
+const SOON_MS = 10_000;
+/** Asked for, served and fetched at a time: beyond it the oldest word is dropped. */
+const HOLDS_MAX = 4_096;
+
+/** What of the models here is being fetched, read by others, or about to be used; and a word of each use, for the order of giving back. */
+export interface UseBook {
+  /** Until disposed of it is needed. */
+  hold(contentId: ContentId, wish: ShardWish): Disposable;
+  /** It is needed within seconds. */
+  soon(contentId: ContentId, wish: ShardWish): void;
+  readonly held: readonly NeededPart[];
+}
+
+/** `used` is told of each use, at its begin and its end. */
+export function createUseBook(
+  used: (contentId: ContentId) => void,
+  nowMs: () => number = () => performance.now(),
+): UseBook {
+  const holds = new Map<object, NeededPart & { readonly untilMs: number }>();
+  function add(part: NeededPart, untilMs: number): object {
+    const key = {};
+    const [oldest] = holds.keys();
+    if (holds.size >= HOLDS_MAX && oldest !== undefined) holds.delete(oldest);
+    holds.set(key, { ...part, untilMs });
+    used(part.contentId);
+    return key;
+  }
+  return {
+    hold(contentId, wish) {
+      const key = add({ contentId, wish }, Infinity);
+      return {
+        [Symbol.dispose]() {
+          holds.delete(key);
+          used(contentId);
+        },
+      };
+    },
+    soon(contentId, wish) {
+      add({ contentId, wish }, nowMs() + SOON_MS);
+    },
+    get held() {
+      for (const [key, { untilMs }] of holds) if (untilMs <= nowMs()) holds.delete(key);
+      return [...holds.values()].map(({ contentId, wish }) => ({ contentId, wish }));
+    },
+  };
+}
