@@ -32,9 +32,16 @@ export const REFERENCE_LENGTH_MAX = 4096;
 export const CACHED_PROFILES_MAX = 512;
 /** One kept profile: 1024 layers take about 100 KB. */
 export const CACHED_PROFILE_BYTES_MAX: number = 1024 * 1024;
-/** Files of digests kept on disk, and one of them: 1024 layers take 75 KB. */
+/** Files of digests kept on disk, and one of them: 1024 layers take 75 KB, each tensor whose own hash was asked for 130 bytes. */
 export const CACHED_DIGESTS_MAX = 512;
-export const CACHED_DIGEST_BYTES_MAX: number = 256 * 1024;
+export const CACHED_DIGEST_BYTES_MAX: number = 2 * 1024 * 1024;
+/** One model's manifest as text, kept or told: 8 MB for 400 GB; the most tensors there may be take 25 MB. */
+export const MANIFEST_BYTES_MAX: number = 32 * 1024 * 1024;
+/** Manifests kept on disk, and what they may take there together. */
+export const MANIFESTS_KEPT_MAX = 256;
+export const MANIFESTS_KEPT_BYTES_MAX: number = 256 * 1024 * 1024;
+/** Manifests kept in memory. */
+export const MANIFESTS_IN_MEMORY_MAX = 8;
 /** Paths remembered besides those in the models folder. */
 export const KNOWN_PATHS_MAX = 256;
 /** Folder entries looked at in the models folder, and how deep. */

@@ -28,3 +28,5 @@ export const DECODED_KINDS_MAX = 16;
 export const ALTERNATIVES_MAX = 32;
 /** Replicas of one model. */
 export const REPLICAS_MAX = 16;
+/** Weights of one stage whose hashes its worker tells. */
+export const HASHED_WEIGHTS_MAX = 4096;

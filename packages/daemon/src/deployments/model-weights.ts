@@ -1,7 +1,12 @@
 import { createWeightDigests, groupOf, namesOf, readWeightTable, type Catalog, type GroupDigest } from "@clusterd/catalog";
-import type { ModelFile, WeightDigests, WeightGroup, WeightTable } from "@clusterd/catalog";
+import { withDigests, type ManifestStore, type ModelFile, type TensorHash } from "@clusterd/catalog";
+import type { WeightDigests, WeightGroup, WeightTable } from "@clusterd/catalog";
 import type { LocalWeights } from "@clusterd/engine";
-import { ClusterdError, type ContentId, type WorkerStartRequest } from "@clusterd/wire";
+import { ClusterdError, HASHED_WEIGHTS_MAX } from "@clusterd/wire";
+import type { ContentId, HashedWeight, WorkerStartRequest } from "@clusterd/wire";
+
+/** An engine asks for tensors by their hash that are larger (`HASH_THRESHOLD` in ggml-rpc.cpp). */
+const HASHED_BYTES_MIN: number = 10 * 1024 * 1024;
 
 /** The weights of the models on this node's disk: where they lie, and their digests. */
 export interface ModelWeights {
@@ -25,6 +30,8 @@ export interface HeldWeights {
   readonly differing: readonly number[];
   /** Whether some were taken although the head has none to compare with. */
   readonly unchecked: boolean;
+  /** Large ones of the layers that differ, for a head's engine that asks for them by their hashes. */
+  readonly hashed: readonly HashedWeight[];
 }
 
 interface OpenModel {
@@ -39,8 +46,12 @@ export function groupsOf(stage: { readonly firstLayer: number; readonly lastLaye
   return [...layers, null];
 }
 
-/** `files`: this node's file of a model, whole or in parts. */
-export function createModelWeights(files: Pick<Catalog, "byContent">, cacheDir: string): ModelWeights {
+/** `files`: this node's file of a model, whole or in parts; `manifests`: where what was found out of its tensors is kept. */
+export function createModelWeights(
+  files: Pick<Catalog, "byContent">,
+  cacheDir: string,
+  manifests: Pick<ManifestStore, "add"> | null = null,
+): ModelWeights {
   /** Of the file as it was when its table was read: another file has another content id. Stages open the same model at once. */
   const opened = new Map<ContentId, { readonly path: string; readonly model: Promise<OpenModel> }>();
 
@@ -69,6 +80,23 @@ export function createModelWeights(files: Pick<Catalog, "byContent">, cacheDir: 
     }
   }
 
+  /** The hashes of these groups' large tensors: read now, where they were not before. */
+  async function hashesOf(
+    entry: OpenModel,
+    groups: ReadonlySet<WeightGroup>,
+    signal: AbortSignal,
+  ): Promise<readonly HashedWeight[]> {
+    const names = [...groups]
+      .flatMap((group) => namesOf(entry.table, group))
+      .filter((name) => (entry.table.get(name)?.bytes ?? 0) > HASHED_BYTES_MIN)
+      .slice(0, HASHED_WEIGHTS_MAX);
+    if (names.length === 0) return [];
+    const tensors: ReadonlyMap<string, TensorHash> = await entry.digests.tensors(names, signal);
+    const known = { source: "file", parts: [], tensors, blocks: new Map() } as const;
+    await manifests?.add(entry.file, (manifest) => withDigests(manifest, known), signal).catch(() => undefined);
+    return [...tensors].map(([name, { fnv1a }]) => ({ name, fnv1a }));
+  }
+
   return {
     async open(contentId, signal) {
       const entry = await opening(contentId, signal);
@@ -77,7 +105,7 @@ export function createModelWeights(files: Pick<Catalog, "byContent">, cacheDir: 
     },
     async heldFor(request, signal) {
       const groups = groupsOf(request);
-      const nothing = { held: groups.map(() => false), weights: null, differing: [], unchecked: false };
+      const nothing = { held: groups.map(() => false), weights: null, differing: [], unchecked: false, hashed: [] };
       const entry = await opening(request.contentId, signal).catch(() => null);
       // A path with a line end cannot be told to the engine.
       if (entry === null || request.digests.length !== groups.length || entry.file.parts.some((path) => path.includes("\n")))
@@ -85,10 +113,14 @@ export function createModelWeights(files: Pick<Catalog, "byContent">, cacheDir: 
       const own = await entry.digests.of(groups, signal);
       const held = own.map((digest, index) => digest !== null && digest === (request.digests[index] ?? digest));
       const groupsHeld = new Set(groups.filter((_, index) => held[index]));
-      const places = new Map([...entry.table].filter(([name]) => groupsHeld.has(groupOf(name))));
+      const otherwise = new Set(groups.filter((_, index) => own[index] !== null && !held[index]));
+      const hashed = request.hashes === true ? await hashesOf(entry, otherwise, signal) : [];
+      const further = new Set(hashed.map(({ name }) => name));
+      const places = new Map([...entry.table].filter(([name]) => groupsHeld.has(groupOf(name)) || further.has(name)));
       return {
         held,
-        weights: groupsHeld.size === 0 ? null : { parts: entry.file.parts, places },
+        hashed,
+        weights: places.size === 0 ? null : { parts: entry.file.parts, places },
         differing: groups.filter((group, index): group is number => group !== null && own[index] !== null && !held[index]),
         unchecked: held.some((is, index) => is && request.digests[index] === null),
       };
@@ -102,9 +134,11 @@ export function stageWeights(
   groups: readonly WeightGroup[],
   digests: readonly GroupDigest[],
   held: readonly boolean[],
+  hashed: readonly HashedWeight[] = [],
 ): {
   readonly weights: ReadonlyMap<string, number>;
   readonly local: ReadonlySet<string>;
+  readonly hashed: ReadonlyMap<string, string>;
   readonly missing: ReadonlySet<string>;
   readonly layers: readonly (readonly string[])[];
 } {
@@ -113,6 +147,7 @@ export function stageWeights(
   return {
     weights: new Map([...table].map(([name, place]) => [name, place.bytes])),
     local: namesWhere((index) => held[index] === true),
+    hashed: new Map(hashed.map(({ name, fnv1a }) => [name, fnv1a])),
     missing: namesWhere((index) => digests[index] === null),
     // Layers for later tokens are loaded only by an engine that speculates with them.
     layers: groups.flatMap((group) =>

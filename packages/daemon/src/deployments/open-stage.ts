@@ -46,7 +46,7 @@ export async function openStage(
   const weights = await config.weights.open(deployment.contentId, config.signal);
   const groups = groupsOf(stage);
   const digests = await weights.digests(groups, config.signal);
-  const { ticket, held } = await startWorker(config, stage, digests);
+  const { ticket, held, hashed } = await startWorker(config, stage, digests);
   stack.defer(async () => {
     const stop: WorkerStopRequest = { type: "worker-stop", deployment: deployment.id, epoch: deployment.epoch };
     // A node that is gone stops its stage by itself once it misses this head.
@@ -60,7 +60,7 @@ export async function openStage(
   }
   const relay = stack.use(
     createHeadStage({
-      ...stageWeights(weights.table, groups, digests, held),
+      ...stageWeights(weights.table, groups, digests, held, hashed ?? []),
       hiddenBytes: placement.model.hiddenBytes,
       decodeTokensMax: placement.slots * (1 + draftTokensMax(placement.speculation.type)),
       ...(copies === null ? {} : { copies }),
@@ -111,6 +111,7 @@ async function startWorker(
     memoryBytes,
     contentId: deployment.contentId,
     digests,
+    hashes: !config.engine.localWeights,
   };
   let answer: ControlAnswers["worker-start"];
   try {

@@ -141,7 +141,7 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
           await end(stage);
           config.onEnded(head, request, `rpc-server ${describeEnd(ended)}`);
         });
-        return { ticket: offer.ticket, held: own.held };
+        return { ticket: offer.ticket, held: own.held, hashed: own.hashed };
       } finally {
         starting.delete(key);
       }

@@ -65,6 +65,29 @@ describe("weights", () => {
     expect(out.remote()).toHaveLength(0);
   });
 
+  test("are left to a worker whose own have the same hash, and to no other", () => {
+    const { relay, out } = connection({ hashed: new Map([["blk.0.big", "00000000000000ab"]]) });
+    const asking = (name: string, hash: bigint): Buffer => {
+      const asked = setTensorHash({ ...IN, name });
+      asked.writeBigUInt64LE(hash, asked.length - 8);
+      return asked;
+    };
+    // 0 is the word of an engine that hashes nothing.
+    for (const [name, hash] of [
+      ["blk.0.big", 0xacn],
+      ["blk.0.big", 0n],
+      ["blk.1.big", 0xabn],
+    ] as const) {
+      void relay.fromLocal(asking(name, hash));
+      expect(out.local()).toEqual(answer(Buffer.of(0)));
+      expect(out.remote()).toHaveLength(0);
+    }
+    const right = asking("blk.0.big", 0xabn);
+    void relay.fromLocal(Buffer.from(right));
+    expect(out.local()).toEqual(answer(Buffer.of(1)));
+    expect(out.remote()).toEqual(encodeInject(right, BIG));
+  });
+
   test("are not left to a worker faster than it puts them in", async () => {
     const { relay, out } = connection({ local: new Set(["blk.0.big", "blk.1.big"]) });
     void relay.fromLocal(setTensorHash({ ...IN, name: "blk.0.big" }));

@@ -177,7 +177,9 @@ export function createHeadRelay({ load, meter, hiddenBytes, copies, onHeard }: H
     // A head asks one thing at a time: an answer of our own must not overtake another's.
     if (questions.length > 0 || out.held) throw new BadFrame("SET_TENSOR_HASH before the last answer");
     const name = tensorName(head, AT);
-    const bytes = load.leaves(name) ? load.bytesOf(name) : null;
+    // An engine with our patch hashes nothing, and says 0.
+    const hash = head.readBigUInt64LE(AT + TENSOR_BYTES + 8);
+    const bytes = load.leaves(name, hash === 0n ? null : hash.toString(16).padStart(16, "0")) ? load.bytesOf(name) : null;
     const taken = bytes !== null && load.take(name, readSize(head, AT + TENSOR_BYTES), bytes) === "inject";
     const answer = Buffer.alloc(RESPONSE_PREFIX_BYTES + 1);
     answer.writeUInt8(1, 0);

@@ -11,6 +11,8 @@ export interface StageLoadOptions {
   readonly layers: readonly (readonly string[])[];
   /** Names of those that the worker's node has itself. */
   readonly local: ReadonlySet<string>;
+  /** FNV-1a (16 hexadecimal digits) of further ones that it has: theirs are left to it where the head's have the same. */
+  readonly hashed?: ReadonlyMap<string, string>;
   /** Names of those that the head's own file does not hold: nothing but zeros would be sent. */
   readonly missing: ReadonlySet<string>;
 }
@@ -18,8 +20,8 @@ export interface StageLoadOptions {
 /** Keeps the books of one stage's weights: which come from where, and whether all of them came. */
 export interface StageLoad {
   isWeight(name: string): boolean;
-  /** Whether the worker's node has it. */
-  leaves(name: string): boolean;
+  /** Whether the worker's node has it; `fnv1a`: what the head's engine says of its bytes, or null where it says nothing. */
+  leaves(name: string, fnv1a: string | null): boolean;
   bytesOf(name: string): number | null;
   /** A weight is being sent: whether the worker puts it in itself. Throws `model_broken` where neither side has it. */
   take(name: string, offset: number, bytes: number): "inject" | "send";
@@ -39,7 +41,9 @@ export interface StageLoadSummary {
   readonly sentBytes: number;
 }
 
-export function createStageLoad({ weights, layers, local, missing }: StageLoadOptions): StageLoad {
+export function createStageLoad({ weights, layers, local, hashed, missing }: StageLoadOptions): StageLoad {
+  /** Of the hashed ones those whose bytes are the head's. */
+  const alike = new Set<string>();
   const taken = new Set<string>();
   const sent = new Set<string>();
   /** Bytes of the weights that the worker has still to put in, in order. */
@@ -50,10 +54,13 @@ export function createStageLoad({ weights, layers, local, missing }: StageLoadOp
   const crowded = (): boolean => aheadBytes - (ahead.at(-1) ?? 0) > AHEAD_BYTES_MAX;
   return {
     isWeight: (name) => weights.has(name),
-    leaves: (name) => local.has(name),
+    leaves(name, fnv1a) {
+      if (fnv1a !== null && hashed?.get(name) === fnv1a) alike.add(name);
+      return local.has(name) || alike.has(name);
+    },
     bytesOf: (name) => weights.get(name) ?? null,
     take(name, offset, bytes) {
-      if (local.has(name) && offset === 0 && bytes === weights.get(name)) {
+      if ((local.has(name) || alike.has(name)) && offset === 0 && bytes === weights.get(name)) {
         taken.add(name);
         ahead.push(bytes);
         aheadBytes += bytes;
