@@ -1,5 +1,9 @@
 import { sameModel, type AdvertModel, type DeploymentId, type NodeId } from "@clusterd/wire";
+import { partNamed } from "../planning/model-places.ts";
 import type { DaemonState } from "../state/daemon-state.ts";
+
+/** A model that a request may have loaded. */
+export type KnownModel = Pick<AdvertModel, "id" | "contentId">;
 
 /** The models that nodes which are there have. */
 function modelsThere(state: DaemonState): readonly AdvertModel[] {
@@ -9,9 +13,9 @@ function modelsThere(state: DaemonState): readonly AdvertModel[] {
 
 /**
  * The model that a request names by its id or by any name under which a node knows it; null where no node that is there has it. Of
- * different models of one name the one that most nodes have, so that every node means the same.
+ * different models of one name the one that most nodes have, so that every node means the same; then what they have in parts.
  */
-export function knownModel(state: DaemonState, name: string): AdvertModel | null {
+export function knownModel(state: DaemonState, name: string): KnownModel | null {
   const wanted = name.trim();
   const found = new Map<string, { readonly model: AdvertModel; count: number }>();
   for (const model of modelsThere(state)) {
@@ -21,7 +25,10 @@ export function knownModel(state: DaemonState, name: string): AdvertModel | null
     else entry.count += 1;
   }
   const [best] = [...found.values()].sort((a, b) => b.count - a.count || (a.model.contentId < b.model.contentId ? -1 : 1));
-  return best?.model ?? null;
+  if (best !== undefined) return best.model;
+  // Nobody has all of it, but several may have it together; whether they do is looked at when it is loaded.
+  const part = partNamed(state, [wanted])?.part ?? null;
+  return part === null ? null : { id: part.model, contentId: part.contentId };
 }
 
 /** The node that decides about loads for requests, one after the other: of those that are there, the one with the lowest id. */

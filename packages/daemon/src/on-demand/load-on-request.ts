@@ -1,7 +1,6 @@
 import {
   ClusterdError,
   type AdvertDeployment,
-  type AdvertModel,
   type ContentId,
   type ControlAnswers,
   type ControlRequest,
@@ -12,7 +11,7 @@ import type { Deployer } from "../planning/deploy.ts";
 import type { Store } from "../state/store.ts";
 import { displayNames } from "../state/names.ts";
 import { allDeployments } from "../state/view.ts";
-import { decidingNode, knownModel } from "./known-models.ts";
+import { decidingNode, knownModel, type KnownModel } from "./known-models.ts";
 import { createRequestLoads } from "./request-loads.ts";
 
 /** To decide takes a plan, and perhaps the end of what has to make room. */
@@ -39,9 +38,9 @@ export interface LoadOnRequestConfig {
 
 export interface LoadOnRequest {
   /** The model that a request's name means and that would be loaded for it; null where there is none. */
-  known(name: string): AdvertModel | null;
+  known(name: string): KnownModel | null;
   /** Begins to load it, wherever; its deployment. `keepAliveSeconds`: undefined for this node's own rule. */
-  want(model: AdvertModel, keepAliveSeconds?: number | null): Promise<DeploymentId>;
+  want(model: KnownModel, keepAliveSeconds?: number | null): Promise<DeploymentId>;
   /** The same at the node that decides. */
   wantHere(contentId: ContentId, keepAliveSeconds: number | null): Promise<DeploymentId>;
 }

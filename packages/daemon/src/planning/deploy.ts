@@ -23,6 +23,7 @@ import { allDeployments } from "../state/view.ts";
 import { createFindModel, type FindModelConfig } from "./find-model.ts";
 import { askedWish, inParts, partQuestion, sameStages } from "./headed.ts";
 import { createHeadCommands, type HeadCommands, type HeadCommandsConfig } from "./head-commands.ts";
+import { notAllThere, placesOf } from "./model-places.ts";
 import { placeReplicas, runsAs } from "./place-replicas.ts";
 import { planForCluster, withNodeIds } from "./plan-cluster.ts";
 import { doesNotFit } from "./refusal-text.ts";
@@ -148,15 +149,27 @@ export function createDeployer(config: DeployConfig): Deployer {
     return loaded(profile.id, replicas);
   }
 
+  /** Those of a model that have failed and whose head is there to begin them anew. */
+  function failedOf(contentId: ContentId): readonly AdvertDeployment[] {
+    const { self, others } = store.state;
+    const isThere = (head: NodeId): boolean => head === self || others.get(head)?.state === "alive";
+    return allDeployments(store.state).filter(
+      (deployment) => deployment.contentId === contentId && deployment.view.state === "failed" && isThere(deployment.view.head),
+    );
+  }
+
   async function replan(id: DeploymentId, signal: AbortSignal): Promise<ControlAnswers["replan"]> {
     const headed = store.state.deployments.get(id);
     const file = headed === undefined ? null : config.fileOf(headed.contentId);
     if (headed === undefined || file === null)
       throw new ClusterdError("not_found", "That deployment is not headed by this node any more.");
+    const { missing } = placesOf(store.state, file.profile);
     const question = partQuestion(headed.asked);
+    if (missing.bytes > 0 && question.fromHub !== true) throw notAllThere(store.state, headed.model, file.profile, missing);
     const plan = planForCluster(store.state, file.profile, askedWish(headed), new Set([id]), question);
     if (!plan.feasible) throw doesNotFit(headed.model, plan);
-    if (sameStages(withNodeIds(store.state, plan), headed.placement)) return { deployment: id, placement: plan, moved: false };
+    const stands = headed.phase !== "failed" && sameStages(withNodeIds(store.state, plan), headed.placement);
+    if (stands) return { deployment: id, placement: plan, moved: false };
     config.stopHere(id);
     await gone(id, signal);
     const { contentId, asked: wish } = headed;
@@ -174,7 +187,7 @@ export function createDeployer(config: DeployConfig): Deployer {
       const replaced = running(profile.contentId).map(({ id }) => id);
       const wish = wishOf(store.state, body, draft);
       const { top, promptTokens } = body;
-      const question = { top, promptTokens, asIfThere: true };
+      const question = { top, promptTokens, asIfThere: true, fromHub: body.model.startsWith("hf:") };
       const found = findRoom(store.state, profile, wish, new Set(replaced), question);
       return isRoom(found) ? withEvictions(found) : found.refusal;
     },
@@ -183,7 +196,7 @@ export function createDeployer(config: DeployConfig): Deployer {
       const { profile, hub } = await models.toLoad(body.model, signal);
       const draft = body.draft === undefined ? null : await models.profileOf(body.draft, signal);
       const known = running(profile.contentId);
-      if (body.replan === "now") return move(body, profile, known, signal);
+      if (body.replan === "now") return move(body, profile, known.length > 0 ? known : failedOf(profile.contentId), signal);
       const wish = wishOf(store.state, body, draft);
       const replacing = new Set(known.map(({ id }) => id));
       const says = saysHow(body);
@@ -210,6 +223,8 @@ export function createDeployer(config: DeployConfig): Deployer {
       mustBeMember();
       const profile = await models.byContent(contentId, signal);
       const wish = wishOf(store.state, { model: profile.id }, null);
+      const { missing } = placesOf(store.state, profile);
+      if (missing.bytes > 0) throw notAllThere(store.state, profile.id, profile, missing);
       const plan = await makeRoom(profile, wish, new Set(), { signal, forRequest: true });
       await stopFailed(contentId, signal);
       const { head, pins, without } = wish;

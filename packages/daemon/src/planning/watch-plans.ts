@@ -1,4 +1,11 @@
-import { asClusterdError, type ContentId, type DeploymentId, type ModelProfile, type ProposalView } from "@clusterd/wire";
+import {
+  asClusterdError,
+  type ContentId,
+  type DeploymentId,
+  type ErrorCode,
+  type ModelProfile,
+  type ProposalView,
+} from "@clusterd/wire";
 import type { HeadedDeployment } from "../state/daemon-state.ts";
 import type { Store } from "../state/store.ts";
 import { createProposalFinder } from "./find-proposal.ts";
@@ -7,6 +14,9 @@ import { afterLook, NOTHING_PROPOSED, type ProposalRecord } from "./replan-polic
 const LOOK_MS = 5_000;
 /** After a move that failed it is not tried again for so long. */
 const RETRY_MS = 10 * 60_000;
+
+/** Failures that another node may mend. */
+const MAY_COME_BACK: ReadonlySet<ErrorCode> = new Set(["does_not_fit", "worker_lost", "shards_unreachable", "timeout"]);
 
 export interface PlanWatchConfig {
   readonly store: Store;
@@ -27,6 +37,8 @@ export function watchPlans(config: PlanWatchConfig): Disposable {
   const records = new Map<DeploymentId, ProposalRecord>();
   const finder = createProposalFinder();
   const notBefore = new Map<DeploymentId, number>();
+  /** The other nodes that were there when a deployment was last looked at. */
+  const seenAmong = new Map<DeploymentId, string>();
   let moving = false;
 
   function look(): void {
@@ -35,7 +47,9 @@ export function watchPlans(config: PlanWatchConfig): Disposable {
       records.delete(id);
       finder.forget(id);
     }
+    for (const id of seenAmong.keys()) if (!store.state.deployments.has(id)) seenAmong.delete(id);
     for (const id of notBefore.keys()) if (!store.state.deployments.has(id)) notBefore.delete(id);
+    for (const deployment of store.state.deployments.values()) revive(deployment);
     for (const deployment of store.state.deployments.values()) {
       const profile = deployment.phase === "ready" && deployment.wanted ? config.profileOf(deployment.contentId) : null;
       if (profile === null) {
@@ -47,6 +61,21 @@ export function watchPlans(config: PlanWatchConfig): Disposable {
       records.set(deployment.id, record);
       propose(deployment, record.proposal);
     }
+  }
+
+  /** What was told to move by itself, and came to an end for want of a node, begins anew once the nodes that are there have changed. */
+  function revive({ id, phase, wanted, asked, failure, model }: HeadedDeployment): void {
+    const there = [...store.state.others].flatMap(([node, { state }]) => (state === "alive" ? [node] : [])).toSorted();
+    const [before, now] = [seenAmong.get(id), there.join(" ")];
+    seenAmong.set(id, now);
+    const mayComeBack = phase === "failed" && wanted && failure !== null && MAY_COME_BACK.has(failure.code);
+    if (!mayComeBack || asked.replan !== "auto" || before === undefined || before === now || moving) return;
+    moving = true;
+    void config
+      .move(id)
+      .then(() => config.log(`${model} begins anew on the nodes there are now`))
+      .catch((error: unknown) => config.log(`${model} cannot begin anew yet: ${asClusterdError(error).message}`))
+      .finally(() => (moving = false));
   }
 
   function safely(deployment: HeadedDeployment, profile: ModelProfile): ProposalView | null {
