@@ -6,6 +6,7 @@ import { PARTS_MAX } from "../limits.ts";
 import { checkDiskRoom } from "../pull/disk-room.ts";
 import { readModelFile, type ModelFile } from "../read-model.ts";
 import { openShardFile, type ShardFile } from "./shard-file.ts";
+import { beginSettling, settle, type SettledModel } from "./settle-shard.ts";
 import { layoutOf, type Block } from "./shard-layout.ts";
 
 /** The models of which this node has parts. */
@@ -25,6 +26,13 @@ export interface ShardStore extends AsyncDisposable {
   list(): readonly HeldShard[];
   /** Deletes all that there is of a model; gives the bytes that were freed, 0 where there was nothing. */
   remove(contentId: ContentId): Promise<number>;
+  /**
+   * Makes a plain model of one of which all blocks are here: its parts are renamed to `targets`, nothing is copied, and nothing of it is left
+   * here. `id` as in {@link SettledModel}. Throws `invalid_request` where a target is taken.
+   */
+  settle(contentId: ContentId, targets: readonly string[], id: string | null): Promise<SettledModel>;
+  /** Those that were to be settled when this node was stopped, and have been since. */
+  readonly settled: readonly SettledModel[];
 }
 
 /** A model of which there are parts. */
@@ -66,6 +74,7 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
   const files = new Map<ContentId, ModelFile>();
   const called = new Map<ContentId, string>();
   const removing = new Map<ContentId, Promise<number>>();
+  const settled: SettledModel[] = [];
   const folderOf = (contentId: ContentId): string => {
     if (!CONTENT.test(contentId)) throw new ClusterdError("invalid_request", "That is no model's content.");
     return join(dir, contentId);
@@ -96,8 +105,11 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
   });
 
   for (const name of await readdir(dir).catch(() => [])) {
+    if (!CONTENT.test(name)) continue;
+    const whole = await settle(join(dir, name)).catch(() => null);
+    if (whole !== null) settled.push(whole);
     // What cannot be read is fetched again when it is wanted.
-    if (CONTENT.test(name)) await read(name as ContentId).catch(() => undefined);
+    else await read(name as ContentId).catch(() => undefined);
   }
 
   async function open(contentId: ContentId, names: readonly string[], within: AbortSignal): Promise<ShardFile> {
@@ -174,6 +186,23 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
       removing.set(contentId, now);
       return now;
     },
+    async settle(contentId, targets, id) {
+      const shard = await store.get(contentId);
+      if (shard === null || !shard.layout.blocks.every((block) => shard.has(block)))
+        throw new ClusterdError("model_broken", "Not all of that model is here.");
+      await shard.record();
+      const folder = folderOf(contentId);
+      await beginSettling(folder, { id, names: shard.names, targets });
+      files.delete(contentId);
+      called.delete(contentId);
+      opened.delete(contentId);
+      // Who still reads from it asks again, and is given the plain file.
+      await shard[Symbol.asyncDispose]();
+      const settledNow = await settle(folder);
+      if (settledNow === null) throw new ClusterdError("failed", `The record of where ${targets[0]} comes from cannot be read.`);
+      return settledNow;
+    },
+    settled,
     async [Symbol.asyncDispose]() {
       const all = await Promise.allSettled([...opened.values()]);
       for (const shard of all) if (shard.status === "fulfilled") await shard.value[Symbol.asyncDispose]();
@@ -212,7 +241,7 @@ function isPlainName(name: unknown): name is string {
   return typeof name === "string" && /^[\w][\w.+ -]{0,199}$/u.test(name) && !/[. ]$/u.test(name);
 }
 
-function bufferSource(bytes: Buffer): Parameters<typeof walkHeader>[0] {
+export function bufferSource(bytes: Buffer): Parameters<typeof walkHeader>[0] {
   return {
     async read(buffer, offset, length, position) {
       return { bytesRead: bytes.copy(buffer, offset, position, Math.min(bytes.length, position + length)) };
