@@ -11,7 +11,7 @@ const shape = fc.record({
 test.prop([shape])("what is done and what is missing are the whole file, once each, and read back the same", (given) => {
   const { fileBytes, chunkBytes, done } = given;
   const ledger = createLedger(fileBytes, chunkBytes);
-  for (const chunk of done) ledger.add(chunk);
+  for (const chunk of done) ledger.add(chunk, chunk * 7);
   const covered = new Uint8Array(fileBytes);
   let doneBytes = 0;
   for (let chunk = 0; chunk < ledger.count; chunk++) {
@@ -25,6 +25,13 @@ test.prop([shape])("what is done and what is missing are the whole file, once ea
   const again = parseLedger(ledger.text("sha"), "sha", fileBytes, chunkBytes);
   expect(again?.missing()).toEqual(ledger.missing());
   expect(again?.doneBytes).toBe(doneBytes);
+  for (const chunk of new Set(done)) {
+    const isIn = chunk < ledger.count;
+    expect(again?.sum(chunk)).toBe(isIn ? chunk * 7 : null);
+    again?.remove(chunk);
+    expect(again?.isDone(chunk)).toBe(false);
+  }
+  expect(again?.doneBytes).toBe(0);
 });
 
 test.prop([shape, fc.string()])("a record of something else is no record", ({ fileBytes, chunkBytes }, other) => {

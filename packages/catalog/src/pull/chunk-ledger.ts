@@ -1,4 +1,4 @@
-/** Which chunks of a file are on the disk for good. Chunks are of equal size, the last may be shorter. */
+/** Which chunks of a file are on the disk for good, and what they were when they came. Chunks are of equal size, the last may be shorter. */
 export interface ChunkLedger {
   readonly fileBytes: number;
   readonly chunkBytes: number;
@@ -6,7 +6,12 @@ export interface ChunkLedger {
   /** Bytes of the chunks that are done. */
   readonly doneBytes: number;
   isDone(chunk: number): boolean;
-  add(chunk: number): void;
+  /** `sum`: CRC-32 of its bytes as they came. */
+  add(chunk: number, sum: number): void;
+  /** To be fetched again. */
+  remove(chunk: number): void;
+  /** CRC-32 of a chunk that is done as it came; null: it is not done. */
+  sum(chunk: number): number | null;
   /** First and last byte of a chunk. */
   range(chunk: number): readonly [number, number];
   /** Of those that are not done, in order. */
@@ -15,26 +20,35 @@ export interface ChunkLedger {
   text(identity: string): string;
 }
 
-const VERSION = 1;
+const VERSION = 2;
+const SUM_BYTES = 4;
 
-/** An empty ledger, or one with the chunks of `done` (a bit each, the lowest first). */
-export function createLedger(fileBytes: number, chunkBytes: number, done?: Uint8Array): ChunkLedger {
+/** An empty ledger, or one with the chunks of `done` (a bit each, the lowest first) and their sums (four bytes each, the lowest first). */
+export function createLedger(
+  fileBytes: number,
+  chunkBytes: number,
+  kept?: { readonly done: Uint8Array; readonly sums: Buffer },
+): ChunkLedger {
   const count = Math.ceil(fileBytes / chunkBytes);
   const bits = new Uint8Array(Math.ceil(count / 8));
+  const sums = Buffer.alloc(count * SUM_BYTES);
   let doneBytes = 0;
   const range = (chunk: number): readonly [number, number] => [
     chunk * chunkBytes,
     Math.min(fileBytes, (chunk + 1) * chunkBytes) - 1,
   ];
+  const bytesIn = (chunk: number): number => range(chunk)[1] - range(chunk)[0] + 1;
   const isDone = (chunk: number): boolean => (((bits[chunk >> 3] ?? 0) >> (chunk & 7)) & 1) === 1;
-  const add = (chunk: number): void => {
-    if (chunk < 0 || chunk >= count || isDone(chunk)) return;
+  const add = (chunk: number, sum: number): void => {
+    if (!Number.isInteger(chunk) || chunk < 0 || chunk >= count) return;
+    sums.writeUInt32LE(sum >>> 0, chunk * SUM_BYTES);
+    if (isDone(chunk)) return;
     bits[chunk >> 3] = (bits[chunk >> 3] ?? 0) | (1 << (chunk & 7));
-    const [first, last] = range(chunk);
-    doneBytes += last - first + 1;
+    doneBytes += bytesIn(chunk);
   };
-  if (done !== undefined)
-    for (let chunk = 0; chunk < count; chunk++) if (((done[chunk >> 3] ?? 0) >> (chunk & 7)) & 1) add(chunk);
+  if (kept !== undefined)
+    for (let chunk = 0; chunk < count; chunk++)
+      if (((kept.done[chunk >> 3] ?? 0) >> (chunk & 7)) & 1) add(chunk, kept.sums.readUInt32LE(chunk * SUM_BYTES));
   return {
     fileBytes,
     chunkBytes,
@@ -44,10 +58,23 @@ export function createLedger(fileBytes: number, chunkBytes: number, done?: Uint8
     },
     isDone,
     add,
+    remove(chunk) {
+      if (!isDone(chunk)) return;
+      bits[chunk >> 3] = (bits[chunk >> 3] ?? 0) & ~(1 << (chunk & 7));
+      doneBytes -= bytesIn(chunk);
+    },
+    sum: (chunk) => (isDone(chunk) ? sums.readUInt32LE(chunk * SUM_BYTES) : null),
     range,
     missing: () => Array.from({ length: count }, (_, chunk) => chunk).filter((chunk) => !isDone(chunk)),
     text: (identity) =>
-      JSON.stringify({ version: VERSION, identity, fileBytes, chunkBytes, done: Buffer.from(bits).toString("base64") }),
+      JSON.stringify({
+        version: VERSION,
+        identity,
+        fileBytes,
+        chunkBytes,
+        done: Buffer.from(bits).toString("base64"),
+        sums: sums.toString("base64"),
+      }),
   };
 }
 
@@ -60,13 +87,15 @@ export function parseLedger(text: string, identity: string, fileBytes: number, c
     return null;
   }
   const fields = (typeof kept === "object" && kept !== null ? kept : {}) as Readonly<Record<string, unknown>>;
-  const { done } = fields;
+  const { done, sums } = fields;
   const isOurs =
     fields["version"] === VERSION &&
     fields["identity"] === identity &&
     fields["fileBytes"] === fileBytes &&
     fields["chunkBytes"] === chunkBytes;
-  if (!isOurs || typeof done !== "string") return null;
-  const bits = Buffer.from(done, "base64");
-  return bits.length === Math.ceil(Math.ceil(fileBytes / chunkBytes) / 8) ? createLedger(fileBytes, chunkBytes, bits) : null;
+  if (!isOurs || typeof done !== "string" || typeof sums !== "string") return null;
+  const count = Math.ceil(fileBytes / chunkBytes);
+  const [bits, crcs] = [Buffer.from(done, "base64"), Buffer.from(sums, "base64")];
+  if (bits.length !== Math.ceil(count / 8) || crcs.length !== count * SUM_BYTES) return null;
+  return createLedger(fileBytes, chunkBytes, { done: bits, sums: crcs });
 }

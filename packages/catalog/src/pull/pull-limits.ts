@@ -11,6 +11,12 @@ export const RECORD_MS = 1_000;
 /** Tries of one chunk before the file is given up, with a pause that doubles from the first to the last. Milliseconds. */
 export const CHUNK_TRIES_MAX = 6;
 export const FIRST_PAUSE_MS = 500;
+/** As much of a chunk, or its end, is progress: a connection that breaks before has only used up a try. */
+export const PROGRESS_BYTES_MIN: number = 64 * 1024;
 export const PAUSE_MS_MAX = 30_000;
 /** A largest file. */
 export const FILE_BYTES_MAX: number = 4 * 1024 ** 4;
+/** The record of a file of that size: 38 bits for each chunk, as base64. */
+export const LEDGER_BYTES_MAX: number = 8 * 1024 * 1024;
+/** Times that a file, or what was damaged of it on the disk, is fetched. */
+export const FETCHES_MAX = 2;

@@ -36,6 +36,8 @@ export interface TestHubOptions {
   readonly bytesPerSecond?: number;
   /** Only who bears this token is shown the repository. */
   readonly token?: string;
+  /** Where the hub says its files are; absent: where they are. */
+  readonly storeUrl?: string;
 }
 
 /** A hub with one repository at one commit, its files stored on a host of their own, as the real one's. */
@@ -112,7 +114,7 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
       response.writeHead(200, { "content-type": "application/json" }).end(listing(options));
     else if (path.startsWith(files)) {
       const name = encodeURIComponent(decodeURIComponent(path.slice(files.length)));
-      response.writeHead(302, { location: `${store.url}/stored/${name}?signature=1` }).end();
+      response.writeHead(302, { location: `${options.storeUrl ?? store.url}/stored/${name}?signature=1` }).end();
     } else response.writeHead(404, { "x-error-code": "RepoNotFound" }).end();
   });
 
