@@ -2,10 +2,10 @@
 // encryption, and as it is deployed, taking turns in one run.
 // Usage: node scripts/bench/decode.ts [--model FILE.gguf]… [--workers 2,4] [--rounds N] [--tokens N] [--profile] [--json]
 import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ensureEngine } from "../../packages/engine/src/build/ensure-engine.ts";
 import type { Engine } from "../../packages/engine/src/build/engine.ts";
+import { benchModels } from "./bench-models.ts";
 import { describeMachine, median } from "./machine.ts";
 import { startPingPong, type PingPong } from "./ping-pong.ts";
 import {
@@ -23,11 +23,7 @@ import type { SelfTime } from "./self-times.ts";
 
 const { values } = parseArgs({
   options: {
-    model: {
-      type: "string",
-      multiple: true,
-      default: [fileURLToPath(new URL("../../models/demo-16l-q8_0.gguf", import.meta.url))],
-    },
+    model: { type: "string", multiple: true, default: [] },
     workers: { type: "string", default: "2,4" },
     rounds: { type: "string", default: "8" },
     tokens: { type: "string", default: "96" },
@@ -164,6 +160,7 @@ if (!values.json) {
     "model | workers | way | tokens/s | ratio | with cores to spare | round trip, ms | wire ms/token | CPU ms per token";
   console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
 }
-for (const model of values.model) {
+await using models = new AsyncDisposableStack();
+for (const model of await benchModels(values.model, models)) {
   for (const workers of values.workers.split(",").map(Number)) await measure(engine, model, workers);
 }

@@ -1,20 +1,16 @@
 // Streams at once through the tunnels ÷ straight to the rpc-servers, taking turns in one run.
 // Usage: node scripts/bench/slots.ts [--model FILE.gguf]… [--streams 8] [--workers 2] [--rounds N] [--tokens N] [--json]
 import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ensureEngine } from "../../packages/engine/src/build/ensure-engine.ts";
 import type { Engine } from "../../packages/engine/src/build/engine.ts";
+import { benchModels } from "./bench-models.ts";
 import { describeMachine, median } from "./machine.ts";
 import { complete, cpuOf, openBenchModel, startDaemons, startPipeline, WAYS, type Pipeline, type Way } from "./pipeline.ts";
 
 const { values } = parseArgs({
   options: {
-    model: {
-      type: "string",
-      multiple: true,
-      default: [fileURLToPath(new URL("../../models/demo-16l-q8_0.gguf", import.meta.url))],
-    },
+    model: { type: "string", multiple: true, default: [] },
     streams: { type: "string", default: "8" },
     workers: { type: "string", default: "2" },
     rounds: { type: "string", default: "6" },
@@ -84,4 +80,5 @@ if (!values.json) {
   const titles = "model | streams | workers | way | tokens/s, all | ratio | daemons' CPU ms per token";
   console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
 }
-for (const model of values.model) await measure(engine, model);
+await using models = new AsyncDisposableStack();
+for (const model of await benchModels(values.model, models)) await measure(engine, model);
