@@ -12,6 +12,7 @@ export type { ManifestSource, ManifestTensor, ModelManifest } from "./manifest/m
 export { conflictsOf, withDigests } from "./manifest/manifest.ts";
 export type { ManifestStore } from "./manifest/manifest-store.ts";
 export { createManifestStore } from "./manifest/manifest-store.ts";
+export { hubDigestsOf } from "./manifest/hub-digests.ts";
 export { digestFiles } from "./manifest/digest-files.ts";
 export { manifestText, parseManifest } from "./manifest/parse-manifest.ts";
 export type { KnownModel } from "./known-models/model-shape.ts";
@@ -36,7 +37,8 @@ export type { Throttle } from "./pull/throttled-source.ts";
 export type { RemoteModel } from "./remote/read-remote.ts";
 export { openWholeFile } from "./shards/whole-file.ts";
 export type { BlockSource, FetchBlocksOptions } from "./shards/fetch-blocks.ts";
-export type { Evictable, EvictionKind, RoomQuestion } from "./keep/choose-evictions.ts";
+export { sizeText } from "./size-text.ts";
+export type { Evictable, EvictionChoice, EvictionKind, RoomQuestion } from "./keep/choose-evictions.ts";
 export { chooseEvictions, shortage } from "./keep/choose-evictions.ts";
 export type { LastUse } from "./keep/last-use.ts";
 export { openLastUse } from "./keep/last-use.ts";
