@@ -4,6 +4,7 @@ import { newContentHash, walkHeader } from "../header-guard.ts";
 import { hubConfig } from "../remote/hub-config.ts";
 import { openRemoteStart } from "../remote/remote-header.ts";
 import { hubSource } from "../pull/hub-source.ts";
+import { throttledSource, type Throttle } from "../pull/throttled-source.ts";
 import type { BlockSource } from "./fetch-blocks.ts";
 import type { ShardHeaders } from "./shard-store.ts";
 
@@ -19,7 +20,12 @@ export interface HubModel {
 }
 
 /** A model on the hub of this node's configuration, as a source of its blocks. Throws `usage` for a place that is none. */
-export function hubModel(place: HubPlace, env: Readonly<Record<string, string | undefined>>, signal: AbortSignal): HubModel {
+export function hubModel(
+  place: HubPlace,
+  env: Readonly<Record<string, string | undefined>>,
+  signal: AbortSignal,
+  throttle?: Throttle,
+): HubModel {
   const config = hubConfig(env);
   const { repo, commit, files } = place;
   const isPlain = (path: string): boolean => path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
@@ -27,7 +33,7 @@ export function hubModel(place: HubPlace, env: Readonly<Record<string, string | 
     throw new ClusterdError("usage", "That is no place on a hub.");
   if (config.offline)
     throw new ClusterdError("not_found", `${repo} is not here, and HF_HUB_OFFLINE is set.`, { next: "Unset HF_HUB_OFFLINE." });
-  const parts = files.map(({ path }) => hubSource(config, { repo, commit, path }));
+  const parts = files.map(({ path }) => throttledSource(hubSource(config, { repo, commit, path }), throttle));
   const name = new URL(config.endpoint).host;
   return {
     headers: {

@@ -1,5 +1,6 @@
 import type { Block, ShardWish } from "@clusterd/catalog";
-import { parseLayers, sameModel, type Advert, type ContentId, type HeldPart, type NodeId } from "@clusterd/wire";
+import { modelsNamed, parseLayers, type Advert, type ContentId, type HeldPart, type NodeId } from "@clusterd/wire";
+import { hasWhole } from "../planning/model-places.ts";
 import type { DaemonState } from "../state/daemon-state.ts";
 
 /** A member that fetches some of a model at the moment. */
@@ -13,9 +14,6 @@ const aliveAdverts = ({ others }: DaemonState): readonly Advert[] =>
 
 export const partOf = ({ held }: Pick<Advert, "held">, contentId: ContentId): HeldPart | undefined =>
   held.find((part) => part.contentId === contentId);
-
-export const hasWhole = ({ models }: Pick<Advert, "models">, contentId: ContentId): boolean =>
-  models.some((model) => model.contentId === contentId);
 
 /** Alive members that have, or are about to have, any of what is wanted of a model: the whole ones first. */
 export function holdersOf(state: DaemonState, contentId: ContentId, wish: ShardWish): readonly NodeId[] {
@@ -56,21 +54,20 @@ export function fetchersOf(state: DaemonState, contentId: ContentId): readonly F
   });
 }
 
-/** A model that members have between them, by one of its names; parts count, this node's own as well. */
+/** A model that members have, whole or in parts, by what a name means; this node's own parts count as well. Null: none, or it is not clear. */
 export function modelAmongMembers(
   { own, others }: DaemonState,
-  names: readonly string[],
-): { readonly contentId: ContentId; readonly model: string } | null {
+  name: string,
+): { readonly contentId: ContentId; readonly id: string } | null {
   const tells = [
     { models: own.models, held: own.held ?? [] },
     ...[...others.values()].flatMap(({ advert, state }) => (state === "alive" ? [advert] : [])),
   ];
-  for (const name of names) {
-    for (const { models } of tells)
-      for (const { id, aliases, contentId } of models)
-        if (sameModel(id, name) || aliases.some((alias) => sameModel(alias, name))) return { contentId, model: id };
-    for (const { held } of tells)
-      for (const { model, contentId } of held) if (sameModel(model, name)) return { contentId, model };
-  }
-  return null;
+  const all = tells.flatMap(({ models, held }) => [
+    ...models,
+    ...held.map(({ contentId, model }) => ({ contentId, id: model, aliases: [] })),
+  ]);
+  const found = modelsNamed(name, all);
+  const [first] = found;
+  return first === undefined || found.some(({ contentId }) => contentId !== first.contentId) ? null : first;
 }

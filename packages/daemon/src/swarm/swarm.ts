@@ -12,6 +12,8 @@ import {
   type ShardWish,
 } from "@clusterd/catalog";
 import { ClusterdError, type ContentId, type NodeId } from "@clusterd/wire";
+import { hasWhole } from "../planning/model-places.ts";
+import type { UseBook } from "../keeping/use-book.ts";
 import type { Store } from "../state/store.ts";
 import type { MemberWeights } from "../weights/member-weights.ts";
 import { inOwnOrder } from "./block-share.ts";
@@ -19,7 +21,7 @@ import type { Distrust } from "./distrust.ts";
 import type { HeldParts } from "./held-parts.ts";
 import { judge } from "./jury.ts";
 import { createOwnShare } from "./own-share.ts";
-import { fetchersOf, hasWhole, holdersOf, type Fetcher } from "./swarm-members.ts";
+import { fetchersOf, holdersOf, type Fetcher } from "./swarm-members.ts";
 
 /** Members asked for one model at a time. */
 const MEMBERS_MAX = 24;
@@ -36,6 +38,8 @@ export interface SwarmConfig {
   readonly distrust: Distrust;
   /** A member's weights of a model; null where it cannot be reached. Disposed of by who asks. */
   weightsOf(node: NodeId, contentId: ContentId): MemberWeights | null;
+  /** What is still to be written counts when others ask for room. */
+  readonly uses: Pick<UseBook, "coming">;
   log(message: string): void;
 }
 
@@ -196,6 +200,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
       await shard.check(blocks, signal);
       const missing = bytesOf(blocks.filter((block) => !shard.has(block)));
       await config.shards.checkRoom(missing, what);
+      using _coming = config.uses.coming(() => bytesOf(blocks.filter((block) => !shard.has(block))));
       using _ = held.fetching(contentId, model, wish, shard.layout);
       await Promise.allSettled([...members.values()].map(({ source }) => source.refresh?.(signal)));
       if (missing > 0) log(`fetching ${what}: ${missing} bytes`);
