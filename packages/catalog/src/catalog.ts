@@ -1,16 +1,19 @@
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
-import { isAbsolute, join, resolve } from "node:path";
-import { asClusterdError, asModelId, ClusterdError, sameModel, type ContentId, type ModelProfile } from "@clusterd/wire";
-import { findKnown, knownProfileOf, namesNear } from "./known-models/find-known.ts";
-import { FOLDER_ENTRIES_MAX, KNOWN_PATHS_MAX, PROBLEMS_MAX, REFERENCE_LENGTH_MAX } from "./limits.ts";
+import { join } from "node:path";
+import { asClusterdError, ClusterdError, modelsNamed, type ContentId, type ModelProfile } from "@clusterd/wire";
 import { findForeign } from "./adopt/find-foreign.ts";
 import type { ForeignPlaces, ForeignSource } from "./adopt/foreign-model.ts";
+import { createDiskWatch, type DiskWatch } from "./disk-watch.ts";
+import { homeModels, type FoundModel } from "./home-models.ts";
+import { knownProfileOf } from "./known-models/find-known.ts";
+import { PROBLEMS_MAX, REFERENCE_LENGTH_MAX } from "./limits.ts";
+import { createModelBook } from "./model-book.ts";
+import { ambiguousName, nameless, notPulled } from "./no-such-model.ts";
+import type { MakeRoom } from "./pull/disk-room.ts";
 import { pullModel, type PullProgress, type PulledModel } from "./pull/pull-model.ts";
 import { pulledModels, removePulled } from "./pull/pulled-models.ts";
-import { partName } from "./split-parts.ts";
-import { isProjectorName } from "./projector.ts";
 import { readModelFile, type ModelFile } from "./read-model.ts";
-import { DEFAULT_QUANTISATION } from "./remote/choose-files.ts";
+import { isPath, mustBeWhole, pathOf } from "./ref-path.ts";
+import { openKnownPaths } from "./known-paths.ts";
 import { readRemoteModel, type RemoteModel } from "./remote/read-remote.ts";
 
 /** A model that comes with clusterd, under a short name. */
@@ -39,11 +42,16 @@ export interface Catalog {
   describe(ref: string, signal: AbortSignal): Promise<ModelProfile>;
   /** A model on the hub, by an `hf:` REF: what it is like, from its headers, and where its files are. */
   locate(ref: string, signal: AbortSignal): Promise<RemoteModel>;
-  /** Like `resolve` but for names only, without looking at the disk. */
+  /** Like `resolve` but without looking at the disk; null also where several models are meant. */
   known(ref: string): ModelFile | null;
   byContent(id: ContentId): ModelFile | null;
-  /** Lists what other tools have put on this disk, which is read where it lies; gives how many models that added. */
+  /** Lists what other tools have put on this disk, from now on, which is read where it lies; gives how many models that added. */
   adopt(places: ForeignPlaces, signal: AbortSignal): Promise<number>;
+  /**
+   * Lists anew what is on the disk, where that has changed since; gives whether the list did. What is gone is listed no more, what another
+   * tool has fetched is.
+   */
+  refresh(signal: AbortSignal): Promise<boolean>;
   /** A further name for a model that is here, until the next start; nothing where it is not. */
   alsoCalled(contentId: ContentId, name: string): void;
   /** Fetches a model from a hub into this home, and lists it. Throws as {@link pullModel}. */
@@ -55,6 +63,9 @@ export interface Catalog {
 export interface CatalogPullOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: PullProgress) => void;
+  /** False: what lets it see images stays on the hub. */
+  readonly projector?: boolean;
+  readonly makeRoom?: MakeRoom;
 }
 
 export interface CatalogConfig {
@@ -67,188 +78,187 @@ export interface CatalogConfig {
 }
 
 /** How a file is listed. */
-interface Naming {
-  readonly source: ModelSource;
-  /** A further name. */
-  readonly alias?: string;
-  /** Its id where the file's name does not tell it. */
-  readonly id?: string;
-}
+type Naming = Omit<FoundModel, "path">;
+
+const BY_PATH: Naming = { source: "path", id: null, aliases: [], sha256: null };
 
 export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
   const folder = join(config.home, "models");
-  const memory = join(config.home, "models.json");
   const cacheDir = join(config.home, "cache", "profiles");
   const headers = join(config.home, "cache", "headers");
-  const entries = new Map<ContentId, { file: ModelFile; aliases: string[]; source: ModelSource }>();
-  const problems: { path: string; message: string }[] = [];
-  let remembered = await readRemembered(memory);
-
   const env = config.env ?? process.env;
+  const paths = await openKnownPaths(config.home);
+  const book = createModelBook();
+  let problems = new Map<string, string>();
+  let foreign: ForeignPlaces | null = null;
+  let watch: DiskWatch = createDiskWatch();
+  /** One listing at a time. */
+  let listing: Promise<unknown> = Promise.resolve();
 
-  async function add(path: string, { source, alias, id }: Naming, signal: AbortSignal): Promise<ModelFile> {
-    const read = await readModelFile(path, { signal, cacheDir });
-    const file = id === undefined ? read : { ...read, profile: { ...read.profile, id: asModelId(id) } };
-    const known = entries.get(file.profile.contentId);
-    // The same path with another content: the old entry is gone.
-    for (const [id, entry] of entries) if (entry.file.path === file.path && id !== file.profile.contentId) entries.delete(id);
-    const called = alias ?? id;
-    if (known === undefined) entries.set(file.profile.contentId, { file, source, aliases: alias === undefined ? [] : [alias] });
-    else if (called !== undefined && !known.aliases.includes(called) && !sameModel(asModelId(called), known.file.profile.id))
-      known.aliases.push(called);
-    return entries.get(file.profile.contentId)?.file ?? file;
+  /** Reads a model and lists it; of one that is listed its own name stays. An unchanged file costs next to nothing. */
+  async function add(path: string, naming: Naming, signal: AbortSignal): Promise<ModelFile> {
+    const { projectorPath } = naming;
+    const file = await readModelFile(path, { signal, cacheDir, ...(projectorPath === undefined ? {} : { projectorPath }) });
+    return book.put({ ...naming, file });
   }
-  async function tryAdd(path: string, naming: Naming): Promise<void> {
+  async function tryAdd({ path, ...naming }: FoundModel, signal: AbortSignal, into: Map<string, string>): Promise<void> {
     try {
-      await add(path, naming, config.signal);
+      await add(path, naming, signal);
     } catch (error) {
-      config.signal.throwIfAborted();
-      if (problems.length < PROBLEMS_MAX) problems.push({ path, message: asClusterdError(error).message });
+      signal.throwIfAborted();
+      book.drop(path);
+      if (into.size < PROBLEMS_MAX) into.set(path, asClusterdError(error).message);
     }
   }
 
-  for (const { name, path } of config.bundled) await tryAdd(path, { source: "bundled", alias: name });
-  const found = await readdir(folder).catch(() => []);
-  for (const name of found.slice(0, FOLDER_ENTRIES_MAX)) {
-    // Of a split model the first part stands for all.
-    if (name.toLowerCase().endsWith(".gguf") && !isProjectorName(name) && (partName(name)?.number ?? 1) === 1)
-      await tryAdd(join(folder, name), { source: "home" });
-  }
-  for (const { id, path } of await pulledModels(folder)) await tryAdd(path, { source: "pulled", id });
-  for (const path of remembered) await tryAdd(path, { source: "path" });
-
-  function known(ref: string): ModelFile | null {
-    const names = ref.startsWith("hf:") ? hubNames(ref) : [ref];
-    for (const name of names) {
-      for (const { file, aliases } of entries.values()) {
-        if (sameModel(file.profile.id, name) || aliases.some((alias) => sameModel(alias, name)) || file.path === name)
-          return file;
-      }
+  /** All that is on the disk now, by what the folders say. */
+  async function listAll(signal: AbortSignal): Promise<void> {
+    const next = createDiskWatch();
+    const found: FoundModel[] = [
+      ...config.bundled.map(({ name, path }) => ({ ...BY_PATH, path, source: "bundled" as const, aliases: [name] })),
+      ...(await homeModels(folder, next.note)),
+      ...paths.list().map((path) => ({ ...BY_PATH, path })),
+      ...(foreign === null ? [] : await findForeign({ ...foreign, onLooked: next.note })).map((model) => ({
+        ...{ path: model.path, source: model.source, id: model.id, aliases: model.aliases ?? [], sha256: model.sha256 ?? null },
+        ...(model.projectorPath === undefined ? {} : { projectorPath: model.projectorPath }),
+      })),
+    ];
+    const told = new Map<string, string>();
+    // What is not found any more goes first: it must not stand in the way of what is.
+    const there = new Set(found.map(({ path }) => path));
+    for (const { file } of book.places()) if (!there.has(file.path)) book.drop(file.path);
+    for (const { path } of found) next.note(path);
+    const seen = new Set<string>();
+    for (const model of found) {
+      // A file of the home may also be known by its path: as what it is listed there.
+      if (seen.has(model.path)) continue;
+      seen.add(model.path);
+      await tryAdd(model, signal, told);
+      for (const part of book.at(model.path)?.file.parts ?? []) next.note(part);
     }
+    problems = told;
+    watch = next;
+  }
+  const fingerprint = (): string =>
+    book
+      .entries()
+      .map(({ file, aliases, source }) => [file.path, file.profile.contentId, file.profile.id, source, ...aliases].join(" "))
+      .join("\n");
+  function listAnew(): Promise<boolean> {
+    const now = listing.then(async () => {
+      const before = fingerprint();
+      await listAll(config.signal);
+      return fingerprint() !== before;
+    });
+    listing = now.catch(() => undefined);
+    return now;
+  }
+  await listAll(config.signal);
+
+  /** For a REF that nobody knows, as it may have come since. */
+  async function knownNow(ref: string, signal: AbortSignal): Promise<ModelFile | null> {
+    const known = book.known(ref);
+    if (known !== null) return known;
+    if (book.candidates(ref).length === 0 && (await catalog.refresh(signal))) return knownNow(ref, signal);
+    const candidates = book.candidates(ref);
+    if (candidates.length > 0) throw ambiguousName(ref, candidates);
     return null;
   }
 
-  /** The ids that an `hf:` REF may mean here: without a quantisation, the usual one, or the only one there is. */
-  function hubNames(ref: string): readonly string[] {
-    const name = ref.slice("hf:".length).replace(/@[^@]*$/u, "");
-    if (name.includes(":")) return [name];
-    const here = [...entries.values()]
-      .flatMap(({ file, aliases }) => [file.profile.id, ...aliases])
-      .filter((id) => id.toLowerCase().startsWith(`${name.toLowerCase()}:`));
-    const usual = `${name}:${DEFAULT_QUANTISATION}`;
-    const [only] = here;
-    return only !== undefined && new Set(here).size === 1 ? [usual, only] : [usual];
-  }
-
   const catalog: Catalog = {
-    list: () => [...entries.values()],
-    problems: () => problems,
-    known,
-    byContent: (id) => entries.get(id)?.file ?? null,
+    list: () => book.entries(),
+    problems: () => [...problems].map(([path, message]) => ({ path, message })),
+    known: (ref) => book.known(pathOf(ref) ?? ref),
+    byContent: (id) => book.byContent(id),
     async resolve(ref, signal) {
       if (ref.length > REFERENCE_LENGTH_MAX) throw new ClusterdError("usage", "The model's reference is too long.");
-      const byName = known(ref);
-      if (byName === null && ref.startsWith("hf:")) {
-        throw new ClusterdError("not_found", `${ref} is not on this node.`, {
-          next: `Fetch it: clusterd pull ${ref}. What it needs is told by: clusterd plan ${ref}`,
-        });
-      }
+      mustBeWhole(ref);
+      const path = pathOf(ref);
       // Read again, which an unchanged file costs nothing: one that was cut or replaced since must not pass.
-      if (byName !== null) return add(byName.path, { source: "path", id: byName.profile.id }, signal);
-      if (!looksLikePath(ref)) {
-        throw nameless(
-          ref,
-          [...entries.values()].map(({ file }) => file.profile.id),
-        );
+      const listed = path === null ? null : book.places().find(({ file }) => file.path === path || file.parts.includes(path));
+      const byName = path === null ? await knownNow(ref, signal) : (listed?.file ?? null);
+      if (byName !== null) {
+        const { file: _, ...naming } = book.at(byName.path) ?? { ...BY_PATH, file: byName };
+        return add(byName.path, naming, signal);
       }
-      const path = resolve(ref);
-      const file = await add(path, { source: "path" }, signal).catch((error: unknown) => {
+      if (path === null) throw nameless(ref, book.entries());
+      const file = await add(path, BY_PATH, signal).catch((error: unknown) => {
         const { code, message, next } = asClusterdError(error);
         if (code === "model_broken" && message.endsWith("there is no such file"))
           throw new ClusterdError("not_found", `There is no file ${path}.`, { next: "Check the path." });
         throw new ClusterdError(code, message, { cause: error, ...(next === undefined ? {} : { next }) });
       });
-      if (!remembered.includes(file.path)) {
-        remembered = [...remembered, file.path].slice(-KNOWN_PATHS_MAX);
-        await mkdir(config.home, { recursive: true });
-        await writeFile(`${memory}.tmp`, `${JSON.stringify(remembered, null, 2)}\n`, { mode: 0o600 });
-        await rename(`${memory}.tmp`, memory);
-      }
+      for (const part of file.parts) watch.note(part);
+      await paths.remember(file.path);
       return file;
     },
-    locate: (ref, signal) => readRemoteModel(ref, { cacheDir: headers, env, signal }),
+    async locate(ref, signal) {
+      const found = await readRemoteModel(ref, { cacheDir: headers, env, signal });
+      const here = book.sha256Of(found.profile.contentId);
+      if (here !== null && found.sha256 !== null && here !== found.sha256) {
+        const other = book.byContent(found.profile.contentId)?.profile.id ?? "another model";
+        throw new ClusterdError(
+          "invalid_request",
+          `${found.profile.id} has the very header of ${other}, which is here, but other weights.`,
+          {
+            next: `One would answer for the other. If ${other} was pulled: clusterd rm ${other}`,
+          },
+        );
+      }
+      return found;
+    },
     async describe(ref, signal) {
-      if (ref.startsWith("hf:") && known(ref) === null) return (await catalog.locate(ref, signal)).profile;
-      const catalogued = known(ref) === null && !looksLikePath(ref) ? knownProfileOf(ref) : null;
+      const known = isPath(ref) ? null : await knownNow(ref, signal);
+      if (known !== null) return (await catalog.resolve(ref, signal)).profile;
+      if (ref.startsWith("hf:")) return (await readRemoteModel(ref, { cacheDir: headers, env, signal })).profile;
+      const catalogued = isPath(ref) ? null : knownProfileOf(ref);
       return catalogued ?? (await catalog.resolve(ref, signal)).profile;
     },
-    alsoCalled(contentId, name) {
-      const entry = entries.get(contentId);
-      if (entry !== undefined && known(name) === null) entry.aliases.push(name);
-    },
+    alsoCalled: book.alsoCalled,
     async adopt(places, signal) {
-      const before = entries.size;
-      for (const { path, id, source } of await findForeign(places)) {
-        signal.throwIfAborted();
-        await tryAdd(path, { source, id });
-      }
-      return entries.size - before;
+      foreign = places;
+      const before = book.entries().length;
+      await listAnew();
+      signal.throwIfAborted();
+      return book.entries().length - before;
     },
-    async pull(ref, { signal, onProgress }) {
-      const pulled = await pullModel(ref, { modelsDir: folder, cacheDir: headers, env, signal, onProgress });
-      await add(pulled.path, { source: "pulled", id: pulled.id }, signal);
+    async refresh(signal) {
+      await listing;
+      const changed = await watch.changed();
+      signal.throwIfAborted();
+      return changed && listAnew();
+    },
+    async pull(ref, options) {
+      const { signal } = options;
+      const pulled = await pullModel(ref, { projector: true, ...options, modelsDir: folder, cacheDir: headers, env });
+      // Names of other revisions may have moved with it.
+      const files = await pulledModels(folder);
+      for (const { path, id, aliases, sha256, projectorPath } of files) {
+        const further = projectorPath === null ? {} : { projectorPath };
+        const listing = add(path, { source: "pulled", id, aliases, sha256, ...further }, signal);
+        if (path === pulled.path) await listing;
+        else await listing.catch(() => undefined);
+      }
       return pulled;
     },
     async remove(ref) {
-      const file = known(ref);
       const here = await pulledModels(folder);
-      const names = ref.startsWith("hf:") ? hubNames(ref) : [ref];
-      const pulled =
-        here.find(({ id }) => names.some((name) => sameModel(asModelId(id), name))) ??
-        here.find(({ path }) => path === file?.path);
-      const [, repo, quantisation] = /^(.+):([^:]+)$/u.exec(pulled?.id ?? "") ?? [];
-      if (file === null || pulled === undefined || repo === undefined || quantisation === undefined) {
-        throw new ClusterdError("not_found", `${ref} was not pulled into this home.`, {
-          next: file === null ? "See what there is: clusterd models" : `${file.path} is a file of your own: delete it yourself.`,
-        });
-      }
-      const bytes = await removePulled(folder, repo, quantisation);
-      const { contentId } = file.profile;
-      const entry = entries.get(contentId);
+      const path = pathOf(ref);
+      const candidates = path === null ? modelsNamed(ref, here) : [];
+      if (new Set(candidates.map(({ id }) => id)).size > 1)
+        throw ambiguousName(
+          ref,
+          candidates.map(({ id }) => id),
+        );
+      const file = book.known(path ?? ref);
+      const pulled = candidates[0] ?? here.find((each) => each.path === (book.at(path ?? "")?.file.path ?? file?.path));
+      const listed = pulled === undefined ? null : book.at(pulled.path);
+      if (pulled === undefined || listed === null) throw notPulled(ref, file);
+      const bytes = await removePulled(folder, pulled);
       // The same model may also lie elsewhere: it then stays, under its other names.
-      if (file.path === pulled.path) entries.delete(contentId);
-      else if (entry !== undefined) entry.aliases = entry.aliases.filter((alias) => alias !== pulled.id);
-      return { id: pulled.id, contentId, bytes };
+      book.drop(pulled.path);
+      return { id: pulled.id, contentId: listed.file.profile.contentId, bytes };
     },
   };
   return catalog;
-}
-
-/** Nobody's name: or one that only the catalogue of shapes knows, of which there is no file here. */
-function nameless(ref: string, here: readonly string[]): ClusterdError {
-  const shape = findKnown(ref);
-  if (shape !== null)
-    return new ClusterdError("not_found", `No node has ${ref}: the catalogue knows what it is like, not its weights.`, {
-      next: `Fetch a GGUF of ${shape.model.source} in ${shape.quantisation} and give its path. To see where it would go: clusterd plan ${ref}`,
-    });
-  const near = namesNear(ref);
-  return new ClusterdError("not_found", `No model is called ${JSON.stringify(ref)} here.`, {
-    next:
-      `Known models: ${here.length === 0 ? "none" : here.join(", ")}. Or give the path of a GGUF file.` +
-      (near.length === 0 ? "" : ` To plan, the catalogue has ${near.join(", ")}.`),
-  });
-}
-
-function looksLikePath(ref: string): boolean {
-  return isAbsolute(ref) || /[/\\]/.test(ref) || ref.toLowerCase().endsWith(".gguf");
-}
-
-async function readRemembered(file: string): Promise<readonly string[]> {
-  try {
-    const list = JSON.parse(await readFile(file, "utf8")) as unknown;
-    return Array.isArray(list) ? list.filter((path): path is string => typeof path === "string").slice(0, KNOWN_PATHS_MAX) : [];
-  } catch {
-    // No memory, or a damaged one: the models folder is still listed.
-    return [];
-  }
 }

@@ -18,6 +18,8 @@ export interface DaemonOptions {
   readonly trustedLinks: readonly string[];
   readonly memoryBytes?: number;
   readonly bandwidthBytesPerSecond?: number;
+  /** What pulled models and parts of models may take of the disk; null: all of it; absent: as it was said last. */
+  readonly diskBytes?: number | null;
   /** A model to deploy once this node is a member and nothing else is deployed. */
   readonly load?: string;
   /** Whether requests to this node load the models they name, where a node has them. */
@@ -59,6 +61,8 @@ export type DaemonEvent =
       readonly progress: number;
     }
   | { readonly event: "log"; readonly level: "info" | "warn"; readonly message: string }
+  /** Given back to the disk to make room. */
+  | { readonly event: "evicted"; readonly model: string; readonly what: string; readonly bytes: number }
   | { readonly event: "stopped" };
 
 export interface RunningDaemon extends AsyncDisposable {

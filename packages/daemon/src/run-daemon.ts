@@ -201,7 +201,18 @@ async function compose(
   const keys = stack.use(createKeyStore({ settings, self: identity.id, nowMs: Date.now, log: warn }));
 
   const own = stack.use(
-    await openOwnWeights({ store, catalog, dataPlane, paths, mesh: theMesh, nameOf, log: (message) => say(message), signal }),
+    await openOwnWeights({
+      store,
+      catalog,
+      dataPlane,
+      paths,
+      mesh: theMesh,
+      nameOf,
+      log: (message) => say(message),
+      diskBytes: options.diskBytes,
+      onEvicted: (evicted) => onEvent({ event: "evicted", ...evicted }),
+      signal,
+    }),
   );
   const { modelsChanged } = own;
   const workers: WorkerHost = stack.use(

@@ -51,10 +51,7 @@ export function shortage(question: RoomQuestion): { readonly bytes: number; read
  * What to give back so that the bytes asked for fit: nothing that is in use, by kind and of each kind the least recently used first, no
  * more than it takes. Where all of it would not be enough nothing goes.
  */
-export function chooseEvictions<Kept extends Evictable>(
-  question: RoomQuestion,
-  kept: readonly Kept[],
-): EvictionChoice<Kept> {
+export function chooseEvictions<Kept extends Evictable>(question: RoomQuestion, kept: readonly Kept[]): EvictionChoice<Kept> {
   const { bytes: short, limit } = shortage(question);
   const order = kept
     .filter(({ inUse, bytes }) => !inUse && bytes > 0)

@@ -53,7 +53,9 @@ async function kept(path: string): Promise<Map<string, number>> {
     const text = await readFile(path, "utf8");
     const entries = text.length > RECORD_BYTES_MAX ? [] : Object.entries(JSON.parse(text) as Record<string, unknown>);
     return new Map(
-      entries.filter((entry): entry is [string, number] => KEY.test(entry[0]) && Number.isFinite(entry[1])).slice(0, REMEMBERED_MAX),
+      entries
+        .filter((entry): entry is [string, number] => KEY.test(entry[0]) && Number.isFinite(entry[1]))
+        .slice(0, REMEMBERED_MAX),
     );
   } catch {
     // None yet, or damaged: all count as unused for long.

@@ -1,16 +1,29 @@
 import { createHash } from "node:crypto";
 import { open, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { hubId } from "@clusterd/wire";
 import { FOLDER_ENTRIES_MAX } from "../limits.ts";
 import { TRUST_MS } from "../shards/block-trust.ts";
 import { stampOf } from "../shards/file-stamp.ts";
-import { forgetPulled, pulledFiles, recordPulled, type PulledFile } from "../pull/pulled-files.ts";
+import {
+  BESIDE,
+  folderOf,
+  forgetPulled,
+  MAIN_REVISION,
+  pulledFiles,
+  recordPulled,
+  revisionsOf,
+  type PulledFile,
+} from "../pull/pulled-files.ts";
 import { pulledFolders, placeOf } from "../pull/pulled-models.ts";
 
-/** A model's files as they were pulled, whole, by their record. */
+/** A model's files as they were pulled, by their record; or what several models of a repository share. */
 export interface PulledCopy {
-  /** `OWNER/REPO:QUANT`. */
+  /** `OWNER/REPO:QUANT`, with its revision where that is not `main`. */
   readonly id: string;
+  readonly repo: string;
+  /** False: it belongs to models of the repository, and goes with the last of them. */
+  readonly isModel: boolean;
   /** A REF by which the same files are fetched again. */
   readonly ref: string;
   readonly folder: string;
@@ -36,12 +49,19 @@ export async function pulledCopies(modelsDir: string): Promise<readonly PulledCo
   const copies: PulledCopy[] = [];
   for (const { repo, folder } of await pulledFolders(modelsDir)) {
     const files = (await pulledFiles(folder)).flatMap((record) => {
-      const path = placeOf(modelsDir, repo, record.path);
+      const path = placeOf(modelsDir, repo, record);
       return path === null ? [] : [{ path, record }];
     });
-    for (const [quantisation, own] of Map.groupBy(files, ({ record }) => record.quantisation)) {
-      const commit = own[0]?.record.commit ?? "";
-      copies.push({ id: `${repo}:${quantisation}`, ref: `hf:${repo}:${quantisation}@${commit}`, folder, files: own });
+    // Two revisions of a model lie in two folders; a projector is fetched with any model beside it.
+    for (const own of Map.groupBy(files, ({ record }) => `${folderOf(record)} ${record.quantisation}`).values()) {
+      const [first] = own;
+      if (first === undefined) continue;
+      const { commit, quantisation } = first.record;
+      const beside = files.find(({ record }) => folderOf(record) === folderOf(first.record) && record.quantisation !== BESIDE);
+      const asked = quantisation === BESIDE ? (beside?.record.quantisation ?? quantisation) : quantisation;
+      const revision = revisionsOf(first.record).includes(MAIN_REVISION) ? null : (revisionsOf(first.record)[0] ?? commit);
+      const id = hubId(repo, quantisation, revision);
+      copies.push({ id, repo, isModel: quantisation !== BESIDE, ref: `hf:${repo}:${asked}@${commit}`, folder, files: own });
     }
   }
   return copies;
@@ -84,7 +104,7 @@ export async function readAgain(
 /** Puts a file aside under a name that nobody lists, and forgets that it was pulled; gives that name. */
 export async function quarantine({ folder }: Pick<PulledCopy, "folder">, { path, record }: PulledCopyFile): Promise<string> {
   // The word first: a file that is gone must not be said to be there.
-  await forgetPulled(folder, new Set([record.path]));
+  await forgetPulled(folder, [record]);
   const aside = `${path}${QUARANTINED}`;
   await rename(path, aside);
   return aside;
@@ -108,11 +128,14 @@ export async function firstDifference(a: string, b: string, signal: AbortSignal)
 }
 
 /** What belongs to no model any more, or not yet: files put aside, and those of pulls that were broken off. */
-export async function leftovers(modelsDir: string): Promise<readonly { readonly path: string; readonly repo: string }[]> {
-  const found: { path: string; repo: string }[] = [];
+export async function leftovers(
+  modelsDir: string,
+): Promise<readonly { readonly path: string; readonly repo: string; readonly isWrong: boolean }[]> {
+  const found: { path: string; repo: string; isWrong: boolean }[] = [];
   for (const { repo, folder } of await pulledFolders(modelsDir)) {
     const names = await listDeep(folder, FOLDER_DEPTH_MAX);
-    for (const name of names) if (name.endsWith(QUARANTINED) || name.endsWith(".part")) found.push({ path: name, repo });
+    for (const path of names)
+      if (path.endsWith(QUARANTINED) || path.endsWith(".part")) found.push({ path, repo, isWrong: path.endsWith(QUARANTINED) });
   }
   return found;
 }

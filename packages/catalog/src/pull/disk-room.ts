@@ -3,8 +3,12 @@ import { ClusterdError } from "@clusterd/wire";
 import { sizeTexts } from "../size-text.ts";
 import { DISK_MARGIN_BYTES } from "./pull-limits.ts";
 
-/** Throws `does_not_fit` where the disk of `folder` has no room for `bytes` more. */
-export async function checkDiskRoom(folder: string, bytes: number, what: string): Promise<void> {
+/** Gives room back that nothing needs, before any is refused; throws `does_not_fit` where that is not enough. */
+export type MakeRoom = (bytes: number, what: string) => Promise<void>;
+
+/** Throws `does_not_fit` where the disk of `folder` has no room for `bytes` more, also after `makeRoom` was asked. */
+export async function checkDiskRoom(folder: string, bytes: number, what: string, makeRoom?: MakeRoom): Promise<void> {
+  await makeRoom?.(bytes, what);
   // A system that does not tell lets us find out.
   const disk = await statfs(folder).catch(() => null);
   if (disk === null) return;

@@ -5,6 +5,7 @@ import { fileDiskBytes } from "../keep/disk-usage.ts";
 import { blockDigest, createBlockMap, parseBlockMap, type BlockMap } from "./block-map.ts";
 import { createBlockTrust, parseTrust, type TrustRecord } from "./block-trust.ts";
 import { stampOf } from "./file-stamp.ts";
+import { hashBlock } from "./hash-block.ts";
 import type { Block, ShardLayout } from "./shard-layout.ts";
 import { makeSparse, punchHoles, removeRewritten, rewriteSparse } from "./sparse-file.ts";
 
@@ -18,6 +19,8 @@ export interface HeldModel {
   read(block: Block): Promise<Buffer>;
   /** All bytes of a part before its first tensor. */
   header(part: number): Promise<Buffer>;
+  /** SHA-256 of a block, hex, where it is known without reading it; null or absent: it is not. */
+  digest?(block: Block): string | null;
 }
 
 /** A model of which this node has some blocks: files of the full length, with holes where it has none. */
@@ -191,7 +194,7 @@ export async function openShardFile(config: ShardFileConfig): Promise<ShardFile>
       else if (known !== sha256) throw new ClusterdError("model_broken", `Block ${index} is told to be two different things.`);
     },
     async put(block, bytes) {
-      const sha256 = blockDigest(bytes);
+      const sha256 = await hashBlock(bytes);
       const known = map.digest(block.index);
       if (bytes.length !== block.bytes || (known !== null && known !== sha256)) throw new WrongBytes(block);
       await dropping.catch(() => undefined);
@@ -203,7 +206,8 @@ export async function openShardFile(config: ShardFileConfig): Promise<ShardFile>
       await trust.look();
       const bytes = trust.isDoubtful(block.index) ? await readRight(block) : await readRaw(block);
       // A hole reads as zeros: given back while it was read, they are not the block's.
-      if (bytes === null || !map.has(block.index)) throw new ClusterdError("model_broken", `Block ${block.index} is not here any more.`);
+      if (bytes === null || !map.has(block.index))
+        throw new ClusterdError("model_broken", `Block ${block.index} is not here any more.`);
       return bytes;
     },
     names,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { ClusterdError, type ContentId } from "@clusterd/wire";
 import { guardHeader, newContentHash, walkHeader, type GuardedHeader } from "../header-guard.ts";
 import { PARTS_MAX } from "../limits.ts";
-import { checkDiskRoom } from "../pull/disk-room.ts";
+import { checkDiskRoom, type MakeRoom } from "../pull/disk-room.ts";
 import { readModelFile, type ModelFile } from "../read-model.ts";
 import { openShardFile, type ShardFile } from "./shard-file.ts";
 import { beginSettling, settle, type SettledModel } from "./settle-shard.ts";
@@ -63,8 +63,7 @@ export interface ShardStoreConfig {
   /** Where profiles are kept. */
   readonly cacheDir: string;
   readonly signal: AbortSignal;
-  /** Gives room back that nothing needs, before any is refused; throws `does_not_fit` where that is not enough. */
-  readonly makeRoom?: (bytes: number, what: string) => Promise<void>;
+  readonly makeRoom?: MakeRoom;
   /** A block was not on the disk as it was written there; it is forgotten. */
   readonly onDamaged?: (held: HeldShard, block: Block) => void;
 }
@@ -126,10 +125,12 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
   }
 
   async function removeNow(contentId: ContentId): Promise<number> {
-    const shard = await store.get(contentId).catch(() => null);
-    const bytes = (await shard?.diskBytes().catch(() => 0)) ?? 0;
+    const opening = store.get(contentId);
+    // At once: nobody is given what is about to go.
     files.delete(contentId);
     called.delete(contentId);
+    const shard = await opening.catch(() => null);
+    const bytes = (await shard?.diskBytes().catch(() => 0)) ?? 0;
     opened.delete(contentId);
     // What could not be recorded goes anyway.
     await Promise.allSettled([shard?.[Symbol.asyncDispose]()]);
@@ -139,6 +140,7 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
 
   const store: ShardStore = {
     async get(contentId) {
+      if (removing.has(contentId) && !files.has(contentId)) return null;
       const known = opened.get(contentId);
       if (known !== undefined) return known;
       const names = files.has(contentId) ? await namesOf(contentId) : null;
@@ -175,8 +177,7 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
     fileOf: (contentId) => files.get(contentId) ?? null,
     async checkRoom(bytes, what) {
       await mkdir(dir, { recursive: true });
-      await makeRoom?.(bytes, what);
-      await checkDiskRoom(dir, bytes, what);
+      await checkDiskRoom(dir, bytes, what, makeRoom);
     },
     list: () => [...files].map(([contentId, file]) => heldOf(contentId, file)),
     remove(contentId) {

@@ -76,8 +76,7 @@ export async function rewriteSparse(path: string, fileBytes: number, kept: reado
         for (let done = 0; done < bytes;) {
           const { bytesRead } = await from.read(window, 0, Math.min(PIECE_BYTES, bytes - done), position + done);
           if (bytesRead === 0) break;
-          for (let at = 0; at < bytesRead;)
-            at += (await to.write(window, at, bytesRead - at, position + done + at)).bytesWritten;
+          for (let at = 0; at < bytesRead;) at += (await to.write(window, at, bytesRead - at, position + done + at)).bytesWritten;
           done += bytesRead;
         }
       }

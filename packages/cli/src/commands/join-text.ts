@@ -54,6 +54,9 @@ export function tellPerson(terminal: Terminal, event: DaemonEvent): void {
     case "log":
       if (event.level === "warn") terminal.say(`${style("warn", "note")}: ${shown(event.message)}`);
       return;
+    case "evicted":
+      terminal.say(`${style("warn", "note")}: ${shown(event.what)} was given back to the disk to make room.`);
+      return;
     case "stopped":
       terminal.say("Stopped.");
       return;

@@ -21,14 +21,15 @@ export interface UseBook {
   hold(contentId: ContentId, wish: ShardWish): Disposable;
   /** It is needed within seconds. */
   soon(contentId: ContentId, wish: ShardWish): void;
+  /** Something is being written; `bytesLeft` tells what of it has still to come. */
+  coming(bytesLeft: () => number): Disposable;
+  readonly comingBytes: number;
   readonly held: readonly NeededPart[];
 }
 
 /** `used` is told of each use, at its begin and its end. */
-export function createUseBook(
-  used: (contentId: ContentId) => void,
-  nowMs: () => number = () => performance.now(),
-): UseBook {
+export function createUseBook(used: (contentId: ContentId) => void, nowMs: () => number = () => performance.now()): UseBook {
+  const writers = new Set<() => number>();
   const holds = new Map<object, NeededPart & { readonly untilMs: number }>();
   function add(part: NeededPart, untilMs: number): object {
     const key = {};
@@ -50,6 +51,15 @@ export function createUseBook(
     },
     soon(contentId, wish) {
       add({ contentId, wish }, nowMs() + SOON_MS);
+    },
+    coming(bytesLeft) {
+      // A key of its own: the same function may be given twice.
+      const one = (): number => bytesLeft();
+      writers.add(one);
+      return { [Symbol.dispose]: () => void writers.delete(one) };
+    },
+    get comingBytes() {
+      return [...writers].reduce((sum, left) => sum + left(), 0);
     },
     get held() {
       for (const [key, { untilMs }] of holds) if (untilMs <= nowMs()) holds.delete(key);

@@ -6,6 +6,9 @@ import { advertModels } from "../advert-facts.ts";
 import { createHeadFiles } from "../deployments/head-files.ts";
 import { createModelWeights } from "../deployments/model-weights.ts";
 import type { HomePaths } from "../home/paths.ts";
+import { diskCap } from "../keeping/disk-cap.ts";
+import { createKeeping, type Keeping } from "../keeping/keeping.ts";
+import { tellDamaged } from "../keeping/tell-damaged.ts";
 import { createUseBook } from "../keeping/use-book.ts";
 import { createPulls, type Pulls } from "../pulls/pulls.ts";
 import type { Store } from "../state/store.ts";
@@ -24,6 +27,9 @@ export interface OwnWeightsConfig {
   mesh(): Mesh;
   nameOf(node: NodeId): string;
   log(message: string): void;
+  /** What models may take of the disk; null: all of it; absent: as it was said last. */
+  readonly diskBytes?: number | null | undefined;
+  onEvicted(evicted: { readonly model: string; readonly what: string; readonly bytes: number }): void;
   readonly signal: AbortSignal;
 }
 
@@ -37,6 +43,7 @@ export interface OwnWeights extends AsyncDisposable {
   readonly offers: WeightOffers;
   readonly pulls: Pulls;
   readonly headFiles: ReturnType<typeof createHeadFiles>;
+  readonly keeping: Keeping;
   /** Tells the cluster anew which models are here. */
   modelsChanged(): void;
 }
@@ -46,12 +53,30 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   await using opening = new AsyncDisposableStack();
   const lastUse = opening.use(await openLastUse(paths.lastUse));
   const uses = createUseBook((contentId) => lastUse.used(contentId));
-  const shards = opening.use(await openShardStore({ dir: paths.shards, cacheDir: join(paths.cache, "profiles"), signal }));
+  const shards = opening.use(
+    await openShardStore({
+      dir: paths.shards,
+      cacheDir: join(paths.cache, "profiles"),
+      makeRoom: (bytes, what) => keeping.makeRoom(bytes, what),
+      onDamaged: (held, block) => log(tellDamaged(held, block)),
+      signal,
+    }),
+  );
   /** Of a model that is here, whole or in parts. */
   const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
-  const modelsChanged = (): void => store.dispatch({ type: "own", facts: { models: advertModels(catalog.list()) } });
+  const modelsChanged = (): void => {
+    store.dispatch({ type: "own", facts: { models: advertModels(catalog.list(), (file) => keeping.diskBytesOf(file)) } });
+  };
+  const pulling: Pick<Catalog, "pull"> = {
+    pull: (ref, pullOptions) => catalog.pull(ref, { ...pullOptions, makeRoom: (bytes, what) => keeping.makeRoom(bytes, what) }),
+  };
   const pulls = opening.use(
-    createPulls({ catalog, modelsChanged, onChange: (views) => store.dispatch({ type: "own", facts: { pulls: views } }), log }),
+    createPulls({
+      catalog: pulling,
+      modelsChanged,
+      onChange: (views) => store.dispatch({ type: "own", facts: { pulls: views } }),
+      log,
+    }),
   );
   const held = opening.use(createHeldParts({ store, catalog, shards }));
   const swarm: SwarmConfig = {
@@ -60,9 +85,29 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
     held,
     distrust: createDistrust(),
     weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh, nameOf }, node, contentId),
+    uses,
     log,
   };
   const layers = opening.use(createLayerFetch({ ...swarm, catalog, uses, signal }));
+  const keeping: Keeping = opening.use(
+    createKeeping({
+      store,
+      catalog,
+      shards,
+      modelsDir: paths.models,
+      capBytes: await diskCap(paths.diskCap, config.diskBytes, log),
+      uses,
+      usedAt: (key) => lastUse.at(key),
+      close: (contentId) => layers.close(contentId),
+      changed() {
+        modelsChanged();
+        held.changed();
+      },
+      onEvicted: config.onEvicted,
+      log,
+      signal,
+    }),
+  );
   const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
   const offers = opening.use(createWeightOffers({ dataPlane, layers, uses, fingerprintOf }));
   const stack = opening.move();
@@ -73,6 +118,7 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
     offers,
     pulls,
     headFiles: createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh, nameOf, log }),
+    keeping,
     modelsChanged,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
