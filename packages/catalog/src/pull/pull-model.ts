@@ -10,11 +10,13 @@ import { listRepository } from "../remote/list-repository.ts";
 import { choosePlace, type WantedFile } from "./choose-place.ts";
 import { checkDiskRoom, type MakeRoom } from "./disk-room.ts";
 import { downloadFile } from "./download-file.ts";
+import { gatherFiles, type Gather } from "./gather.ts";
 import { hubSource } from "./hub-source.ts";
 import { mustBeInside } from "./inside-folder.ts";
 import { assignRevision, BESIDE, folderOf, pulledFiles, recordPulled } from "./pulled-files.ts";
 import { pulledPath } from "./pulled-models.ts";
 import { sizeOf } from "./size-of.ts";
+import { throttledSource, type Throttle } from "./throttled-source.ts";
 
 export interface PullOptions {
   /** Repositories get a folder each in it. */
@@ -25,6 +27,10 @@ export interface PullOptions {
   readonly signal: AbortSignal;
   /** Bytes of all files together, those there before included. */
   readonly onProgress: (progress: PullProgress) => void;
+  /** Asked first for the model's own files, where none of them is here. */
+  readonly gather?: Gather;
+  /** For what comes from the hub. */
+  readonly throttle?: Throttle;
   /** False: what lets the model see images stays on the hub. */
   readonly projector?: boolean;
   /** Asked before the first byte. */
@@ -73,7 +79,9 @@ export async function pullModel(ref: string, options: PullOptions): Promise<Pull
   const places = wanted.map((file) => ({ ...file, target: pulledPath(modelsDir, repo, { path: file.path, folder }) }));
   const digests = new Map(here);
   const own = places.slice(0, files.length);
-  if (options.gather !== undefined && !own.some(({ path }) => here.has(path))) {
+  // What another revision has costs nothing: it is linked below.
+  const linkable = new Set((await pulledFiles(repository)).map(({ sha256 }) => sha256));
+  if (options.gather !== undefined && !own.some(({ path, sha256 }) => here.has(path) || linkable.has(sha256 ?? ""))) {
     for (const { target } of own) await mustBeInside(modelsDir, target);
     const brought = await gatherFiles(options.gather, own, {
       place: { id: hubId(repo, quantisation, hubRef.revision), repo, commit },
@@ -116,7 +124,7 @@ export async function pullModel(ref: string, options: PullOptions): Promise<Pull
       const found = linked
         ? { sha256: sha256 ?? "" }
         : await downloadFile({
-            source: hubSource(config, { repo, commit, path }),
+            source: throttledSource(hubSource(config, { repo, commit, path }), options.throttle),
             target,
             fileBytes: bytes,
             sha256,
