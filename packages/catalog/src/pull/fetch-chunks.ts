@@ -12,11 +12,13 @@ class WholeAnswer extends Error {}
 /** What the source has said of the file meanwhile. */
 interface Told {
   sha256: string | null;
+  /** It has answered with a part. */
+  hasParts: boolean;
 }
 
 /** Fetches the chunks that are not there; gives the file's SHA-256 as the source has told it, null where it has not. */
 export async function fetchMissing(part: PartFile, options: DownloadOptions): Promise<string | null> {
-  const told: Told = { sha256: null };
+  const told: Told = { sha256: null, hasParts: false };
   const recorder = setInterval(() => void part.record().catch(() => undefined), options.recordMs ?? RECORD_MS);
   try {
     await inParts(part, options, told).catch(async (error: unknown) => {
@@ -78,13 +80,18 @@ async function oneChunk(
   const [first, last] = part.ledger.range(chunk);
   let position = first;
   let settled = first;
+  let wholes = 0;
   for (let tries = 1; ; tries++) {
     const begun = position;
     try {
       const answer = await source.open([position, last], signal);
       try {
         checkSame(answer, options, told);
-        if (answer.isWhole) throw new WholeAnswer();
+        // Of what has come nothing is thrown away for one answer: it may be someone's in between.
+        const isInParts = told.hasParts || part.ledger.doneBytes > 0;
+        if (answer.isWhole && ((wholes += 1) > 1 || !isInParts)) throw new WholeAnswer();
+        told.hasParts ||= !answer.isWhole;
+        if (answer.isWhole) throw new ClusterdError("failed", `${source.name} sent something else than the bytes asked for.`);
         for await (const bytes of answer.bytes) {
           const taken = bytes.subarray(0, last + 1 - position);
           await part.write(taken, position);

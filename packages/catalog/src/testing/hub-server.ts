@@ -15,7 +15,18 @@ export type HubFault =
   | { readonly kind: "whole" }
   /** Sends the wrong range. */
   | { readonly kind: "shifted" }
-  | { readonly kind: "silence" };
+  | { readonly kind: "silence" }
+  /** Something else altogether. */
+  | {
+      readonly kind: "answer";
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body: Buffer;
+    }
+  /** The right bytes under another tag, whatever was asked about tags. */
+  | { readonly kind: "tag"; readonly etag: string }
+  /** More bytes than the range has, without saying how many. */
+  | { readonly kind: "more" };
 
 export interface SeenRequest {
   readonly host: "hub" | "store";
@@ -36,6 +47,8 @@ export interface TestHubOptions {
   readonly bytesPerSecond?: number;
   /** Only who bears this token is shown the repository. */
   readonly token?: string;
+  /** Whether the hub tells a file's digest while it sends one to it, as the real one does. */
+  readonly linked?: boolean;
   /** Where the hub says its files are; absent: where they are. */
   readonly storeUrl?: string;
 }
@@ -88,21 +101,26 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
     const fault: HubFault | null =
       bytes === undefined ? { kind: "status", status: 404 } : (options.fault?.(noted, stored++) ?? null);
     if (fault?.kind === "status") response.writeHead(fault.status, fault.headers).end();
-    if (bytes === undefined || fault?.kind === "silence" || fault?.kind === "status") return;
-    const etag = `"${digest(bytes)}"`;
+    if (fault?.kind === "answer") response.writeHead(fault.status, fault.headers).end(fault.body);
+    if (bytes === undefined || fault?.kind === "silence" || fault?.kind === "status" || fault?.kind === "answer") return;
+    const etag = fault?.kind === "tag" ? fault.etag : `"${digest(bytes)}"`;
     const [, first, last] = /^bytes=(\d+)-(\d+)$/u.exec(noted.range ?? "") ?? [];
-    const isOther = noted.ifRange !== undefined && noted.ifRange !== etag;
+    const isOther = noted.ifRange !== undefined && noted.ifRange !== etag && fault?.kind !== "tag";
     if (first === undefined || last === undefined || isOther || fault?.kind === "whole") {
       response.writeHead(200, { "content-length": bytes.length, etag });
-      await send(response, bytes, fault);
-      return;
+      return send(response, bytes, fault);
     }
     const start = Number(first) + (fault?.kind === "shifted" ? 1 : 0);
     const end = Math.min(Number(last), bytes.length - 1);
     const body = Buffer.from(bytes.subarray(start, end + 1));
     if (fault?.kind === "flip") body[fault.at % body.length] = (body[fault.at % body.length] ?? 0) ^ 1;
-    response.writeHead(206, { "content-range": `bytes ${start}-${end}/${bytes.length}`, "content-length": body.length, etag });
-    await send(response, body, fault);
+    const range = `bytes ${start}-${end}/${bytes.length}`;
+    if (fault?.kind === "more") {
+      response.writeHead(206, { "content-range": range, etag });
+      return send(response, Buffer.concat([body, Buffer.alloc(PIECE_BYTES, 1)]), fault);
+    }
+    response.writeHead(206, { "content-range": range, "content-length": body.length, etag });
+    return send(response, body, fault);
   });
 
   const hub = await listen(async (request, response) => {
@@ -113,8 +131,14 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
     else if (path.startsWith("/api/models/o/r/revision/"))
       response.writeHead(200, { "content-type": "application/json" }).end(listing(options));
     else if (path.startsWith(files)) {
-      const name = encodeURIComponent(decodeURIComponent(path.slice(files.length)));
-      response.writeHead(302, { location: `${options.storeUrl ?? store.url}/stored/${name}?signature=1` }).end();
+      const name = decodeURIComponent(path.slice(files.length));
+      const bytes = options.files[name];
+      const linked =
+        options.linked === true && bytes !== undefined
+          ? { "x-linked-size": bytes.length, "x-linked-etag": `"${digest(bytes)}"`, "x-repo-commit": COMMIT }
+          : {};
+      const location = `${options.storeUrl ?? store.url}/stored/${encodeURIComponent(name)}?signature=1`;
+      response.writeHead(302, { location, ...linked }).end();
     } else response.writeHead(404, { "x-error-code": "RepoNotFound" }).end();
   });
 
