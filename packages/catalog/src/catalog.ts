@@ -9,6 +9,8 @@ import { PROBLEMS_MAX, REFERENCE_LENGTH_MAX } from "./limits.ts";
 import { createModelBook } from "./model-book.ts";
 import { ambiguousName, nameless, notPulled } from "./no-such-model.ts";
 import type { MakeRoom } from "./pull/disk-room.ts";
+import type { Gather } from "./pull/gather.ts";
+import type { Throttle } from "./pull/throttled-source.ts";
 import { pullModel, type PullProgress, type PulledModel } from "./pull/pull-model.ts";
 import { pulledModels, removePulled } from "./pull/pulled-models.ts";
 import { readModelFile, type ModelFile } from "./read-model.ts";
@@ -63,6 +65,10 @@ export interface Catalog {
 export interface CatalogPullOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: PullProgress) => void;
+  /** Asked first for the model's own files: members may have them. */
+  readonly gather?: Gather;
+  /** For what comes from the hub. */
+  readonly throttle?: Throttle;
   /** False: what lets it see images stays on the hub. */
   readonly projector?: boolean;
   readonly makeRoom?: MakeRoom;

@@ -5,7 +5,8 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
-import { isProjectorName, projectorFiles } from "./projector.ts";
+import { chooseProjector, isProjectorName } from "./choose-projector.ts";
+import { projectorFiles } from "./projector.ts";
 import { readModelFile } from "./read-model.ts";
 
 const MAKE_MODEL = fileURLToPath(new URL("../../../scripts/make-model.ts", import.meta.url));
@@ -56,4 +57,14 @@ test("the projector beside a model is the one that fits it, the one named like i
 
 test("a projector is no model", async () => {
   await expect(readModelFile(join(folder, "mmproj-other.gguf"), { signal })).rejects.toMatchObject({ code: "unsupported" });
+});
+
+test.each([
+  ["m-Q4_K_M.gguf", ["mmproj-BF16.gguf", "mmproj-F16.gguf", "mmproj-F32.gguf"], "mmproj-F16.gguf"],
+  ["Q8_0/m-Q8_0-00001-of-00002.gguf", ["mmproj-F32.gguf", "mmproj-BF16.gguf"], "mmproj-BF16.gguf"],
+  ["Q8_0/m.gguf", ["mmproj-F16.gguf", "Q8_0/mmproj-F32.gguf"], "Q8_0/mmproj-F32.gguf"],
+  ["big-Q4_K_M.gguf", ["mmproj-small-f16.gguf", "mmproj-big-f32.gguf"], "mmproj-big-f32.gguf"],
+  ["m.gguf", ["other/mmproj-F16.gguf", "m-Q8_0.gguf"], null],
+])("of %s in a repository with %j it is %s", (model, files, projector) => {
+  expect(chooseProjector(model, files)).toBe(projector);
 });

@@ -1,37 +1,27 @@
-import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { readdir } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
 import type { Projector } from "@clusterd/wire";
-import { guardHeader, newContentHash } from "./header-guard.ts";
+import { isProjectorName, likelier } from "./choose-projector.ts";
+import { guardHeader, newContentHash, type GuardedHeader } from "./header-guard.ts";
 import { FOLDER_ENTRIES_MAX, PROJECTORS_LOOKED_AT_MAX } from "./limits.ts";
-import { readMetadata } from "./read-metadata.ts";
+import { readMetadata, type ModelMetadata } from "./read-metadata.ts";
 
 const F32_BYTES = 4;
 const F16_BYTES = 2;
-
-/** Whether a file's name says that it lets a model see or hear, and is none itself: `mmproj-model-f16.gguf` and the like. */
-export function isProjectorName(path: string): boolean {
-  return /(^|[-_.])mmproj([-_.].*)?\.gguf$/i.test(basename(path));
-}
 
 /** The files beside a model that may be its projector, those that share most of its name first. */
 export async function projectorFiles(modelPath: string): Promise<readonly string[]> {
   const folder = dirname(modelPath);
   const names = (await readdir(folder).catch(() => [])).slice(0, FOLDER_ENTRIES_MAX).filter(isProjectorName);
-  const model = basename(modelPath).toLowerCase();
-  const shared = (name: string): number => {
-    const rest = name.toLowerCase().replace(/(^|[-_.])mmproj[-_.]?/, "");
-    let length = 0;
-    while (length < rest.length && rest[length] === model[length]) length += 1;
-    return length;
-  };
   return names
-    .toSorted((a, b) => shared(b) - shared(a) || (a < b ? -1 : 1))
+    .toSorted(likelier(basename(modelPath)))
     .slice(0, PROJECTORS_LOOKED_AT_MAX)
     .map((name) => join(folder, name));
 }
 
 /** The first of the files that makes vectors of the model's own length of images; null where none does. One that is broken is none. */
 export async function findProjector(
+  modelPath: string,
   files: readonly string[],
   embeddingLength: number,
   signal: AbortSignal,
@@ -39,19 +29,27 @@ export async function findProjector(
   for (const path of files) {
     const found = await readProjector(path, embeddingLength, signal).catch(() => null);
     signal.throwIfAborted();
-    if (found !== null) return found;
+    // Most lie beside their model: a name alone then.
+    if (found !== null) return { ...found, file: relative(dirname(modelPath), path) };
   }
   return null;
 }
 
 async function readProjector(path: string, embeddingLength: number, signal: AbortSignal): Promise<Projector | null> {
-  const { tensors } = await guardHeader(path, newContentHash(), signal);
-  const { general, specific } = await readMetadata(path, signal);
+  const header = await guardHeader(path, newContentHash(), signal);
+  return projectorOf(header, await readMetadata(path, signal), embeddingLength);
+}
+
+/** What a file of which the header was read is as a projector; null where it is none for a model of that width. */
+export function projectorOf(
+  { path, fileBytes, tensors }: Pick<GuardedHeader, "path" | "fileBytes" | "tensors">,
+  { general, specific }: ModelMetadata,
+  embeddingLength: number,
+): Projector | null {
   const vision = specific["vision"] as Readonly<Record<string, unknown>> | undefined;
   if (general.architecture !== "clip" || vision === undefined || vision["projection_dim"] !== embeddingLength) return null;
-  const { size } = await stat(path);
   const weights = tensors.reduce((sum, { bytes }) => sum + bytes, 0);
-  return { file: basename(path), fileBytes: size, memoryBytes: weights + computeBytes(vision) };
+  return { file: basename(path), fileBytes, memoryBytes: weights + computeBytes(vision) };
 }
 
 /**

@@ -11,7 +11,7 @@ import { readMetadata } from "./read-metadata.ts";
 import { checkParts, partPaths } from "./split-parts.ts";
 
 /** Raised when profiles come out differently for the same file. */
-const PROFILE_VERSION = 8;
+const PROFILE_VERSION = 9;
 
 /** A model on this machine's disk. */
 export interface ModelFile {
@@ -25,6 +25,8 @@ export interface ReadModelOptions {
   readonly signal: AbortSignal;
   /** Where profiles are kept, so that an unchanged file is read once. */
   readonly cacheDir?: string;
+  /** What it may see images with, where that does not lie beside it under a name that says so. */
+  readonly projectorPath?: string;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface ReadModelOptions {
 export async function readModelFile(path: string, options: ReadModelOptions): Promise<ModelFile> {
   const whole = await firstPart(path);
   const parts = await partPaths(whole);
-  const beside = await projectorFiles(parts[0] ?? whole);
+  const beside = await projectors(parts[0] ?? whole, options.projectorPath);
   const key = await fingerprint([...parts, ...beside]);
   const cached = options.cacheDir === undefined ? null : await fromCache(options.cacheDir, key);
   if (cached !== null) return { profile: cached, path: parts[0] ?? whole, parts };
@@ -43,9 +45,16 @@ export async function readModelFile(path: string, options: ReadModelOptions): Pr
   for (const part of parts) headers.push(await guardHeader(part, hash, options.signal));
   checkParts(headers);
   const built = buildProfile(headers, hash.digest("hex"), await readMetadata(parts[0] ?? whole, options.signal));
-  const profile = { ...built, projector: await findProjector(beside, built.embeddingLength, options.signal) };
+  const profile = { ...built, projector: await findProjector(parts[0] ?? whole, beside, built.embeddingLength, options.signal) };
   if (options.cacheDir !== undefined) await intoCache(options.cacheDir, key, profile);
   return { profile, path: parts[0] ?? whole, parts };
+}
+
+/** Files that may be a model's projector, the one that it is known to have come with first. */
+async function projectors(model: string, known: string | undefined): Promise<readonly string[]> {
+  const beside = await projectorFiles(model);
+  const isThere = known !== undefined && (await stat(known).catch(() => null))?.isFile() === true;
+  return isThere ? [known, ...beside.filter((path) => path !== known)] : beside;
 }
 
 /** Any part names its model; a folder or something that is not there is refused in words. */

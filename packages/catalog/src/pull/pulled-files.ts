@@ -1,5 +1,6 @@
 import { lstat, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { stampOf } from "../shards/file-stamp.ts";
 
 /** Where a pulled file came from. */
 export interface PulledFile {
@@ -14,7 +15,14 @@ export interface PulledFile {
   readonly folder?: string;
   /** Branches, tags and commits that this file's model was last asked for by and is still what they mean here; absent: `main`. */
   readonly revisions?: readonly string[];
+  /** When all of it was last read and was as it must be, ms since 1970; 0: nobody knows. */
+  readonly readAtMs: number;
+  /** What the system said of the file then (`stampOf`); null: nobody knows. */
+  readonly stamp: string | null;
 }
+
+/** A file as it is written down: what the system says of it is looked up. */
+export type FetchedFile = Omit<PulledFile, "readAtMs" | "stamp">;
 
 /** In place of a quantisation, of a projector. */
 export const BESIDE = "mmproj";
@@ -36,7 +44,7 @@ export async function pulledFiles(repository: string): Promise<readonly PulledFi
     const found = await lstat(path);
     if (!found.isFile() || found.size > RECORD_BYTES_MAX) return [];
     const list = JSON.parse(await readFile(path, "utf8")) as unknown;
-    return Array.isArray(list) ? list.filter(isPulledFile).slice(0, FILES_MAX) : [];
+    return Array.isArray(list) ? list.filter(isPulledFile).slice(0, FILES_MAX).map(withReading) : [];
   } catch {
     return [];
   }
@@ -61,11 +69,19 @@ export async function changePulled(
   }
 }
 
-const isSameFile = (a: PulledFile, b: PulledFile): boolean => a.path === b.path && folderOf(a) === folderOf(b);
+const isSameFile = (a: FileName, b: FileName): boolean => a.path === b.path && folderOf(a) === folderOf(b);
+type FileName = Pick<PulledFile, "path" | "folder">;
 
-/** Writes down a file that is whole and verified, in place of what was known under its path. */
-export function recordPulled(repository: string, file: PulledFile): Promise<void> {
-  return changePulled(repository, (files) => [...files.filter((each) => !isSameFile(each, file)), file]);
+/** Writes down a file that is whole and was just verified, in place of what was known under its path. */
+export async function recordPulled(repository: string, file: FetchedFile): Promise<void> {
+  const stamp = await stampOf([join(repository, folderOf(file), ...file.path.split("/"))]);
+  const read = { ...file, readAtMs: Date.now(), stamp };
+  await changePulled(repository, (files) => [...files.filter((each) => !isSameFile(each, file)), read]);
+}
+
+/** Forgets files that are gone. */
+export function forgetPulled(repository: string, gone: readonly FileName[]): Promise<void> {
+  return changePulled(repository, (files) => files.filter((file) => !gone.some((each) => isSameFile(each, file))));
 }
 
 /** From now on a revision means the model in this folder, and no other of its quantisation. */
@@ -74,14 +90,21 @@ export function assignRevision(
   model: { readonly quantisation: string; readonly folder: string },
   revision: string,
 ): Promise<void> {
-  return changePulled(repository, (files) =>
-    files.map((file) => {
+  return changePulled(repository, (files) => {
+    const isOwn = (file: PulledFile): boolean => file.quantisation === model.quantisation && folderOf(file) === model.folder;
+    // What one part goes by all do.
+    const own = [...new Set([...files.filter(isOwn).flatMap(revisionsOf), revision])].slice(-REVISIONS_MAX);
+    return files.map((file) => {
       if (file.quantisation !== model.quantisation) return file;
-      const others = revisionsOf(file).filter((each) => each !== revision);
-      const revisions = folderOf(file) === model.folder ? [...others, revision].slice(-REVISIONS_MAX) : others;
-      return { ...file, revisions };
-    }),
-  );
+      return { ...file, revisions: isOwn(file) ? own : revisionsOf(file).filter((each) => each !== revision) };
+    });
+  });
+}
+
+/** Records of before say nothing of when a file was read. */
+function withReading(file: FetchedFile): PulledFile {
+  const { readAtMs, stamp } = file as Partial<PulledFile>;
+  return { ...file, readAtMs: typeof readAtMs === "number" ? readAtMs : 0, stamp: typeof stamp === "string" ? stamp : null };
 }
 
 async function writeRecord(repository: string, files: readonly PulledFile[]): Promise<void> {
@@ -90,7 +113,7 @@ async function writeRecord(repository: string, files: readonly PulledFile[]): Pr
   await rename(temporary, join(repository, RECORD));
 }
 
-function isPulledFile(value: unknown): value is PulledFile {
+function isPulledFile(value: unknown): value is FetchedFile {
   const { path, bytes, sha256, commit, quantisation, folder, revisions } = (value ?? {}) as Readonly<Record<string, unknown>>;
   return (
     typeof path === "string" &&

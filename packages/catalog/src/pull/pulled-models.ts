@@ -6,7 +6,7 @@ import { partName } from "../split-parts.ts";
 import { FOLDER_ENTRIES_MAX } from "../limits.ts";
 import { mustBeInside } from "./inside-folder.ts";
 import { pullPath } from "./pull-path.ts";
-import { BESIDE, changePulled, folderOf, pulledFiles, revisionsOf, type PulledFile } from "./pulled-files.ts";
+import { BESIDE, folderOf, forgetPulled, pulledFiles, revisionsOf, type PulledFile } from "./pulled-files.ts";
 
 /** A model that was pulled and is whole. */
 export interface PulledEntry {
@@ -30,8 +30,20 @@ const COMMIT_SHOWN = 12;
 /** What was pulled into the models folder and is still whole, by its records. */
 export async function pulledModels(modelsDir: string): Promise<readonly PulledEntry[]> {
   const found: PulledEntry[] = [];
+  for (const { repo } of await pulledFolders(modelsDir)) found.push(...(await modelsOf(modelsDir, repo)));
+  return found;
+}
+
+/** The folders that repositories have in the models folder, whatever is in them. */
+export async function pulledFolders(
+  modelsDir: string,
+  onLooked?: (path: string) => void,
+): Promise<readonly { readonly repo: string; readonly folder: string }[]> {
+  const found: { repo: string; folder: string }[] = [];
   for (const owner of await folders(modelsDir)) {
-    for (const name of await folders(join(modelsDir, owner))) found.push(...(await modelsOf(modelsDir, `${owner}/${name}`)));
+    onLooked?.(join(modelsDir, owner));
+    for (const name of await folders(join(modelsDir, owner)))
+      found.push({ repo: `${owner}/${name}`, folder: join(modelsDir, owner, name) });
   }
   return found;
 }
@@ -110,14 +122,12 @@ export async function removePulled(
     if (found?.isFile() === true && found.nlink === 1) freed += found.size;
     for (const ending of ["", ".part", ".part.json"]) await rm(`${place}${ending}`, { force: true });
   }
-  await changePulled(repository, (files) =>
-    files.filter((file) => !gone.some((each) => each.path === file.path && folderOf(each) === folderOf(file))),
-  );
+  await forgetPulled(repository, gone);
   return freed;
 }
 
-/** A record is a file as any other: what it names must lie below the models folder. */
-function placeOf(modelsDir: string, repo: string, file: Pick<PulledFile, "path" | "folder">): string | null {
+/** Where a pulled file lies. A record is a file as any other: null for what would not lie below the models folder. */
+export function placeOf(modelsDir: string, repo: string, file: Pick<PulledFile, "path" | "folder">): string | null {
   try {
     return pulledPath(modelsDir, repo, file);
   } catch {
@@ -134,7 +144,7 @@ async function folders(path: string): Promise<readonly string[]> {
   const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
   return entries
     .slice(0, FOLDER_ENTRIES_MAX)
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
     .map(({ name }) => name);
 }
 

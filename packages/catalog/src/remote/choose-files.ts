@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import { ClusterdError } from "@clusterd/wire";
+import { ClusterdError, DEFAULT_QUANTISATION } from "@clusterd/wire";
 import { partName } from "../split-parts.ts";
 import { SHOWN_QUANTISATIONS_MAX } from "./hub-limits.ts";
 
@@ -17,8 +17,6 @@ export interface ChosenFiles {
   readonly files: readonly HubFile[];
 }
 
-/** Taken where a reference names none. */
-export const DEFAULT_QUANTISATION = "Q4_K_M";
 /** What a file's name ends with, as converters and uploaders write it. */
 const QUANTISATION = /(?:^|[-._])((?:UD-)?(?:I?Q\d[a-z0-9_]*|[BF]F?P?(?:16|32)|MXFP4(?:_MOE)?|NVFP4|TQ\d_\d))$/iu;
 /** Beside a model, but none: projectors, importance matrices. */

@@ -1,16 +1,18 @@
 import { createHash } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join, posix } from "node:path";
-import { asModelId, type HubPlace, type ModelProfile } from "@clusterd/wire";
+import { asModelId, hubId, type HubPlace, type ModelProfile, type Projector } from "@clusterd/wire";
 import { buildProfile } from "../build-profile.ts";
 import { newContentHash, walkHeader, type GuardedHeader } from "../header-guard.ts";
 import { readMetadata } from "../read-metadata.ts";
+import { chooseProjector } from "../choose-projector.ts";
+import { projectorOf } from "../projector.ts";
 import { checkParts } from "../split-parts.ts";
 import { chooseFiles, type HubFile } from "./choose-files.ts";
 import { hubConfig, type HubConfig } from "./hub-config.ts";
 import { KEPT_REPOSITORIES_MAX } from "./hub-limits.ts";
 import { parseHubRef } from "./hub-ref.ts";
-import { listRepository } from "./list-repository.ts";
+import { listRepository, type Listing } from "./list-repository.ts";
 import { openRemoteStart } from "./remote-header.ts";
 
 export interface ReadRemoteOptions {
@@ -24,6 +26,8 @@ export interface ReadRemoteOptions {
 export interface RemoteModel {
   readonly profile: ModelProfile;
   readonly place: HubPlace;
+  /** Of its files, one after the other; null: the hub does not tell. */
+  readonly sha256: string | null;
 }
 
 /**
@@ -51,11 +55,51 @@ export async function readRemoteModel(ref: string, options: ReadRemoteOptions): 
   const profile = buildProfile(headers, hash.digest("hex"), await readMetadata(first?.path ?? "", signal));
   await forgetOldest(cacheDir);
   const parts = files.map(({ path }, part) => ({ path, bytes: headers[part]?.fileBytes ?? 0 }));
-  const id = `${repo}:${quantisation}`;
+  const id = hubId(repo, quantisation, hubRef.revision);
+  const seen = await remoteProjector({ config, repo, listing, folder, signal }, files, profile.embeddingLength);
   return {
-    profile: { ...profile, id: asModelId(id) },
-    place: { id, repo, commit: listing.commit, files: parts },
+    profile: { ...profile, id: asModelId(id), projector: seen?.projector ?? null },
+    place: { id, repo, commit: listing.commit, files: parts, projector: seen?.place ?? null },
+    sha256: files.every(({ sha256 }) => sha256 !== null) ? files.map(({ sha256 }) => sha256).join("") : null,
   };
+}
+
+interface Remote {
+  readonly config: HubConfig;
+  readonly repo: string;
+  readonly listing: Listing;
+  /** Where its headers are kept. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+}
+
+/** What lets a model see images, from the same commit; null where there is none that fits, or none that can be read. */
+async function remoteProjector(
+  { config, repo, listing: { commit, files }, folder, signal }: Remote,
+  [model]: readonly HubFile[],
+  embeddingLength: number,
+): Promise<{ readonly projector: Projector; readonly place: NonNullable<HubPlace["projector"]> } | null> {
+  const path =
+    model === undefined
+      ? null
+      : chooseProjector(
+          model.path,
+          files.map((file) => file.path),
+        );
+  const file = files.find((each) => each.path === path);
+  if (file === undefined) return null;
+  try {
+    const hash = newContentHash();
+    const header =
+      (await keptHeader(folder, file, hash, signal)) ??
+      (await fetchedHeader(config, { repo, commit, file }, folder, hash, signal));
+    const projector = projectorOf(header, await readMetadata(header.path, signal), embeddingLength);
+    return projector === null ? null : { projector, place: { path: file.path, bytes: header.fileBytes } };
+  } catch {
+    signal.throwIfAborted();
+    // The model answers texts without it.
+    return null;
+  }
 }
 
 function keyOf(config: HubConfig, repo: string, revision: string): string {
