@@ -31,6 +31,8 @@ export interface CatalogEntry {
   readonly file: ModelFile;
   readonly aliases: readonly string[];
   readonly source: ModelSource;
+  /** What all its bytes must be, where whoever brought the file has told; of several parts one after the other. */
+  readonly sha256: string | null;
 }
 
 /** The models that this node has on disk. */

@@ -20,6 +20,9 @@ export interface DaemonOptions {
   readonly bandwidthBytesPerSecond?: number;
   /** What pulled models and parts of models may take of the disk; null: all of it; absent: as it was said last. */
   readonly diskBytes?: number | null;
+  /** What may be fetched and served of models in a second, over all together; absent: without a limit. */
+  readonly fetchBytesPerSecond?: number;
+  readonly serveBytesPerSecond?: number;
   /** A model to deploy once this node is a member and nothing else is deployed. */
   readonly load?: string;
   /** Whether requests to this node load the models they name, where a node has them. */

@@ -210,6 +210,8 @@ async function compose(
       nameOf,
       log: (message) => say(message),
       diskBytes: options.diskBytes,
+      fetchBytesPerSecond: options.fetchBytesPerSecond,
+      serveBytesPerSecond: options.serveBytesPerSecond,
       onEvicted: (evicted) => onEvent({ event: "evicted", ...evicted }),
       signal,
     }),

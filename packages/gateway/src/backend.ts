@@ -88,8 +88,11 @@ export interface LoadResult {
 
 /** Models fetched from a hub into this node's home. */
 export interface ModelPulls {
-  /** Begins a pull, or joins the one under way. Ending the loop ends the telling, not the pull. */
-  follow(ref: string): AsyncGenerator<PullEvent, void>;
+  /**
+   * Begins a pull, or joins the one under way. Ending the loop ends the telling, not the pull. `all`: a whole copy of what members have,
+   * under any of its names.
+   */
+  follow(ref: string, options?: { readonly all?: boolean }): AsyncGenerator<PullEvent, void>;
   cancel(ref: string): boolean;
   /** Deletes a pulled model that is not deployed here; gives the bytes freed. */
   remove(ref: string): Promise<{ readonly model: string; readonly bytes: number }>;

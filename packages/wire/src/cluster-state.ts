@@ -206,6 +206,12 @@ export interface UpstreamView {
   readonly models: readonly string[];
 }
 
+/** How fast a node fetches and serves models at most, over all together, in bytes per second; null: without a limit. */
+export interface TransferLimitsView {
+  readonly fetchBytesPerSecond: number | null;
+  readonly serveBytesPerSecond: number | null;
+}
+
 /** What `GET /cluster/v1/state` and `status --json` give. */
 export interface ClusterState {
   /** Empty strings while this node is not in a cluster yet. */
@@ -221,4 +227,6 @@ export interface ClusterState {
   readonly upstreams?: readonly UpstreamView[];
   /** What the node that was asked is fetching; absent: nothing. */
   readonly pulls?: readonly PullView[];
+  /** Of the node that was asked; absent: it has none. */
+  readonly transferLimits?: TransferLimitsView;
 }

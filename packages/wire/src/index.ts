@@ -51,6 +51,7 @@ export type {
   StageFetchView,
   StageTiming,
   StageView,
+  TransferLimitsView,
 } from "./cluster-state.ts";
 export type { DiskView } from "./disk-view.ts";
 export type { HeldPart, LayerSpan } from "./held-part.ts";
@@ -58,6 +59,7 @@ export { layersText, parseLayers } from "./held-part.ts";
 export type { HubPlace } from "./hub-place.ts";
 export type { HubName, NamedModel } from "./hub-name.ts";
 export { ambiguous, DEFAULT_QUANTISATION, hubId, modelsNamed, parseHubName } from "./hub-name.ts";
+export type { VerifyEvent, VerifyFinding } from "./verify-view.ts";
 export type { PullEvent, PullView } from "./pull-view.ts";
 export type { Advert, AdvertDeployment, AdvertModel, DataPlaneAddress, EngineSummary } from "./advert.ts";
 export { isNewer } from "./advert.ts";

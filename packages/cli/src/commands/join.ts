@@ -54,6 +54,8 @@ export const joinCommand: Command = command({
     upstream: text("FILE", "services to ask where the cluster cannot serve (default: HOME/upstream.json, where it is)", {
       completes: "file",
     }),
+    "fetch-rate": value("SIZE", "fetch models at most this fast per second, from members and hubs together, e.g. 20MB", sizeText),
+    "serve-rate": value("SIZE", "give models to other members at most this fast per second, all together, e.g. 50MB", sizeText),
     cache: value("SIZE", "keep answers at temperature 0 in this much memory, to give them again, e.g. 64MB", sizeText),
     "no-load-on-request": toggle("requests to this node load no models"),
     "keep-alive": value(
@@ -92,6 +94,12 @@ export const joinCommand: Command = command({
       trustedLinks: flags["trust-link"],
       ...(flags.memory === undefined ? {} : { memoryBytes: parseSize(flags.memory) }),
       ...(flags.bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseSize(flags.bandwidth) }),
+      ...(flags["fetch-rate"] === undefined
+        ? {}
+        : { fetchBytesPerSecond: rateOf(parseSize(flags["fetch-rate"]), "--fetch-rate") }),
+      ...(flags["serve-rate"] === undefined
+        ? {}
+        : { serveBytesPerSecond: rateOf(parseSize(flags["serve-rate"]), "--serve-rate") }),
       loadOnRequest: !flags["no-load-on-request"],
       // Null says forever.
       keepAliveSeconds: flags["keep-alive"] === undefined ? durationSeconds(KEEP_ALIVE, "--keep-alive") : flags["keep-alive"],
@@ -112,6 +120,14 @@ function sizeText(given: string, flag: string): string {
   if (!/^\s*\d+(\.\d+)?\s*([kmgt]?i?b?)(\/s)?\s*$/i.test(given))
     throw usageError(`${flag} takes a size like 8GB; it was given "${given}".`);
   return given;
+}
+
+/** Below it those who wait for their turn would look dead to each other. */
+const RATE_BYTES_MIN: number = 64 * 1024;
+
+function rateOf(bytesPerSecond: number, flag: string): number {
+  if (bytesPerSecond < RATE_BYTES_MIN) throw usageError(`${flag} takes at least ${RATE_BYTES_MIN / 1024}KiB, per second.`);
+  return bytesPerSecond;
 }
 
 function readTokenFile(file: string): string {

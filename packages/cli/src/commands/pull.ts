@@ -10,15 +10,22 @@ import { pullLine } from "../views/pulls-view.ts";
 
 export const pullCommand: Command = command({
   name: "pull",
-  summary: "fetch a model from a hub into this node's home",
+  summary: "fetch a model into this node's home, from members that have it or from a hub",
   about:
-    "The daemon fetches it, by ranges, and goes on where an earlier try has stopped; stopping this command does not stop it. " +
+    "What members have comes from them, the rest from the hub, and nodes that pull the same at once share the work. The daemon fetches it, by " +
+    "ranges, and goes on where an earlier try has stopped; stopping this command does not stop it. " +
     "HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read where the daemon was started.",
-  positionals: [{ name: "REF", required: true, summary: "hf:OWNER/REPO[:QUANT][@REVISION]" }],
-  flags: { cancel: toggle("stop fetching it; what has come is kept") },
+  positionals: [
+    { name: "REF", required: true, summary: "hf:OWNER/REPO[:QUANT][@REVISION]; with --all also a model's id or alias" },
+  ],
+  flags: {
+    all: toggle("all of a model that members have between them, as a whole file here"),
+    cancel: toggle("stop fetching it; what has come is kept"),
+  },
   examples: [
     ["clusterd pull hf:unsloth/Qwen3-8B-GGUF", "in Q4_K_M, or the only quantisation there is"],
     ["clusterd pull hf:unsloth/Qwen3-8B-GGUF:Q8_0", "in another one"],
+    ["clusterd pull qwen3-8b --all", "a full copy of what members have, in parts or whole, under any of its names"],
   ],
   async run(context, { args, flags }) {
     const client = await findDaemon(context.home, context.signal);
@@ -31,7 +38,8 @@ export const pullCommand: Command = command({
       return;
     }
     try {
-      for await (const event of client.lines("/cluster/v1/pull", { model: ref })) tell(context, ref, event as PullEvent);
+      for await (const event of client.lines("/cluster/v1/pull", { model: ref, all: flags.all }))
+        tell(context, ref, event as PullEvent);
     } catch (error) {
       if (!context.signal.aborted) throw error;
       throw new ClusterdError("interrupted", `${ref} goes on being fetched by the daemon.`, {

@@ -184,8 +184,8 @@ export function createBackend(config: BackendConfig): Backend {
     tunnelBytes: () => config.dataPlane.traffic,
     aliases,
     pulls: {
-      follow: (ref) => config.pulls.follow(ref),
-      cancel: (ref) => config.pulls.cancel(ref),
+      follow: (ref, options) => config.pulls.follow(options?.all === true ? aliases.targetOf(ref) : ref, options),
+      cancel: (ref) => config.pulls.cancel(ref) || config.pulls.cancel(aliases.targetOf(ref)),
       remove: (ref) => removeModel(store, config.catalog, ref, config.modelsChanged),
     },
   };

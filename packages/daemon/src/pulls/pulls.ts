@@ -1,5 +1,6 @@
 import type { Catalog, PulledModel, PullProgress } from "@clusterd/catalog";
 import { asClusterdError, ClusterdError, type PullEvent, type PullView } from "@clusterd/wire";
+import type { PullWhole } from "../swarm/pull-whole.ts";
 import { createPullRate } from "./pull-rate.ts";
 
 /** Models fetched at a time; whoever wants more is told so. */
@@ -9,7 +10,10 @@ const FOLLOWERS_MAX = 64;
 const TELL_MS = 500;
 
 export interface PullsConfig {
-  readonly catalog: Pick<Catalog, "pull">;
+  /** From the hub, or from members that have the same. */
+  readonly pull: Catalog["pull"];
+  /** All of a model that members have between them. */
+  readonly pullWhole: PullWhole;
   /** A model is here that was not. */
   modelsChanged(): void;
   /** What is being fetched has changed: at most a few times a second. */
@@ -19,8 +23,11 @@ export interface PullsConfig {
 
 /** The models this node fetches. A pull goes on whoever stops watching it, and is one however many ask for it. */
 export interface Pulls extends AsyncDisposable {
-  /** Begins a pull, or joins the one that is under way, and tells of it to its end. Leaving the loop ends the telling alone. */
-  follow(ref: string): AsyncGenerator<PullEvent>;
+  /**
+   * Begins a pull, or joins the one that is under way, and tells of it to its end. Leaving the loop ends the telling alone. `all`: a whole
+   * copy of what members have, by any of its names.
+   */
+  follow(ref: string, options?: { readonly all?: boolean }): AsyncGenerator<PullEvent>;
   /** What has come of it stays, and the next pull goes on from there; false where nothing of that name is fetched. */
   cancel(ref: string): boolean;
 }
@@ -37,7 +44,7 @@ export function createPulls(config: PullsConfig): Pulls {
   const keyOf = (ref: string): string => ref.trim().toLowerCase();
   const told = (): void => config.onChange([...jobs.values()].map(({ view }) => view));
 
-  function begin(ref: string): Job {
+  function begin(ref: string, all: boolean): Job {
     if (jobs.size >= PULLS_MAX) {
       throw new ClusterdError("queue_full", `This node fetches ${PULLS_MAX} models already.`, {
         next: `Wait for one of them, or cancel it: ${[...jobs.values()].map(({ view }) => view.ref).join(", ")}.`,
@@ -46,11 +53,11 @@ export function createPulls(config: PullsConfig): Pulls {
     const view: PullView = { ref, step: "listing", doneBytes: 0, totalBytes: 0, bytesPerSecond: 0, secondsLeft: null };
     const job: Job = { abort: new AbortController(), followers: new Set(), view, ended: Promise.resolve() };
     jobs.set(keyOf(ref), job);
-    job.ended = run(ref, job);
+    job.ended = run(ref, all, job);
     return job;
   }
 
-  async function run(ref: string, job: Job): Promise<void> {
+  async function run(ref: string, all: boolean, job: Job): Promise<void> {
     const rate = createPullRate();
     const onProgress = ({ step, doneBytes, totalBytes }: PullProgress): void => {
       if (step === "fetching") rate.sample(doneBytes, performance.now());
@@ -67,7 +74,7 @@ export function createPulls(config: PullsConfig): Pulls {
     try {
       told();
       config.log(`fetching ${ref}`);
-      const { id, path, bytes, sha256 }: PulledModel = await config.catalog.pull(ref, { signal: job.abort.signal, onProgress });
+      const { id, path, bytes, sha256 }: PulledModel = await (all ? config.pullWhole : config.pull)(ref, { signal: job.abort.signal, onProgress });
       config.modelsChanged();
       config.log(`${ref} is here: ${path}`);
       last = { event: "done", model: id, path, bytes, sha256 };
@@ -86,8 +93,8 @@ export function createPulls(config: PullsConfig): Pulls {
   }
 
   return {
-    async *follow(ref) {
-      const job = jobs.get(keyOf(ref)) ?? begin(ref);
+    async *follow(ref, { all = false } = {}) {
+      const job = jobs.get(keyOf(ref)) ?? begin(ref, all);
       if (job.followers.size >= FOLLOWERS_MAX)
         throw new ClusterdError("queue_full", `${FOLLOWERS_MAX} watch this pull already.`, {
           next: "See it with: clusterd status",

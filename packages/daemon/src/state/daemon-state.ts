@@ -23,6 +23,7 @@ import type {
   QueueView,
   SpeculationWish,
   StageTiming,
+  TransferLimitsView,
 } from "@clusterd/wire";
 
 /** Where this node stands: looking for a cluster, waiting for approval, or a member of one. */
@@ -47,6 +48,8 @@ export interface OwnFacts {
   readonly settings?: string;
   /** Models that are being fetched. */
   readonly pulls?: readonly PullView[];
+  /** Absent: models are fetched and served as fast as they come. */
+  readonly transferLimits?: TransferLimitsView;
   /** Models of which parts are here. */
   readonly held?: readonly HeldPart[];
   /** The disk of the models; absent: not looked at yet. */

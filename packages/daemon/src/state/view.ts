@@ -165,6 +165,7 @@ export function clusterState(state: DaemonState): ClusterState {
     pending,
     models: modelViews(state),
     pulls: own.pulls ?? [],
+    ...(own.transferLimits === undefined ? {} : { transferLimits: own.transferLimits }),
   };
 }
 

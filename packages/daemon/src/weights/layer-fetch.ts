@@ -6,6 +6,7 @@ import {
   type HeldModel,
   type ShardFile,
   type ShardWish,
+  type Throttle,
 } from "@clusterd/catalog";
 import {
   asClusterdError,
@@ -30,6 +31,8 @@ export interface LayerFetchConfig extends SwarmConfig {
   readonly catalog: Catalog;
   /** What is fetched stays, and what is about to be used. */
   readonly uses: UseBook;
+  /** For what comes from the hub. */
+  readonly throttle?: Throttle;
   readonly signal: AbortSignal;
 }
 
@@ -97,7 +100,7 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
     const wish = { firstLayer, lastLayer, isHead: false };
     stack.use(config.uses.hold(contentId, wish));
     try {
-      const hub = request.hub == null ? null : hubModel(request.hub, process.env, signal).source;
+      const hub = request.hub == null ? null : hubModel(request.hub, process.env, signal, config.throttle).source;
       const swarm = stack.use(openSwarm(config, { contentId, model: request.model, root, named: holders, hub, wish, signal }));
       const shard = await shards.begin(contentId, { ...(await swarm.headers()), model: request.model }, signal);
       await swarm.fetch(shard, what, (doneBytes, totalBytes) => {
@@ -115,7 +118,7 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
   async function beginOwn(wanted: OwnPart, within: AbortSignal): ReturnType<LayerFetch["beginOwn"]> {
     const signal = AbortSignal.any([config.signal, within]);
     const { contentId, model, firstLayer, lastLayer, holders } = wanted;
-    const hub = wanted.hub === null ? null : hubModel(wanted.hub, process.env, signal);
+    const hub = wanted.hub === null ? null : hubModel(wanted.hub, process.env, signal, config.throttle);
     const open = (): Swarm =>
       openSwarm(config, { contentId, model, root: null, named: holders, hub: hub?.source ?? null, wish: wanted, signal });
     const begin = async (): Promise<ShardFile> => {

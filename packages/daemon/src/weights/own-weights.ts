@@ -14,9 +14,12 @@ import { createPulls, type Pulls } from "../pulls/pulls.ts";
 import type { Store } from "../state/store.ts";
 import { createDistrust } from "../swarm/distrust.ts";
 import { createHeldParts } from "../swarm/held-parts.ts";
-import type { SwarmConfig } from "../swarm/swarm.ts";
+import { createGather } from "../swarm/gather.ts";
+import { createPullWhole } from "../swarm/pull-whole.ts";
+import type { WholeCopyConfig } from "../swarm/whole-copy.ts";
 import { createLayerFetch, type LayerFetch } from "./layer-fetch.ts";
 import { reachWeights } from "./reach-weights.ts";
+import { createTransferLimits } from "./transfer-limits.ts";
 import { createWeightOffers, type WeightOffers } from "./weight-offers.ts";
 
 export interface OwnWeightsConfig {
@@ -29,6 +32,9 @@ export interface OwnWeightsConfig {
   log(message: string): void;
   /** What models may take of the disk; null: all of it; absent: as it was said last. */
   readonly diskBytes?: number | null | undefined;
+  /** What may be fetched and served in a second, over all together; absent: without a limit. */
+  readonly fetchBytesPerSecond?: number | undefined;
+  readonly serveBytesPerSecond?: number | undefined;
   onEvicted(evicted: { readonly model: string; readonly what: string; readonly bytes: number }): void;
   readonly signal: AbortSignal;
 }
@@ -67,19 +73,25 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   const modelsChanged = (): void => {
     store.dispatch({ type: "own", facts: { models: advertModels(catalog.list(), (file) => keeping.diskBytesOf(file)) } });
   };
-  const pulling: Pick<Catalog, "pull"> = {
-    pull: (ref, pullOptions) => catalog.pull(ref, { ...pullOptions, makeRoom: (bytes, what) => keeping.makeRoom(bytes, what) }),
-  };
+  const limits = createTransferLimits(store, config);
+  const pulling: Catalog["pull"] = (ref, pullOptions) =>
+    catalog.pull(ref, {
+      ...pullOptions,
+      gather,
+      throttle: limits.fetch.take,
+      makeRoom: (bytes, what) => keeping.makeRoom(bytes, what),
+    });
   const pulls = opening.use(
     createPulls({
-      catalog: pulling,
+      pull: pulling,
+      pullWhole: (ref, pullOptions) => pullWhole(ref, pullOptions),
       modelsChanged,
       onChange: (views) => store.dispatch({ type: "own", facts: { pulls: views } }),
       log,
     }),
   );
   const held = opening.use(createHeldParts({ store, catalog, shards }));
-  const swarm: SwarmConfig = {
+  const swarm: WholeCopyConfig = {
     store,
     shards,
     held,
@@ -88,7 +100,9 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
     uses,
     log,
   };
-  const layers = opening.use(createLayerFetch({ ...swarm, catalog, uses, signal }));
+  const gather = createGather({ ...swarm, throttle: limits.fetch.take, env: process.env });
+  const pullWhole = createPullWhole({ ...swarm, catalog, pull: pulling, modelsDir: paths.models });
+  const layers = opening.use(createLayerFetch({ ...swarm, catalog, throttle: limits.fetch.take, signal }));
   const keeping: Keeping = opening.use(
     createKeeping({
       store,

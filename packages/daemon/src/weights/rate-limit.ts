@@ -6,8 +6,6 @@ const BURST_MS = 100;
 const SLICE_MS = 50;
 const SLICE_BYTES_MIN: number = 4 * 1024;
 const SLICE_BYTES_MAX: number = 256 * 1024;
-/** Below it a connection that waits for its turn would look dead to the other side. Bytes per second. */
-export const RATE_MIN: number = 64 * 1024;
 
 /** So many bytes per second and no more, over all who take from it, in the order in which they ask. */
 export interface RateLimit {

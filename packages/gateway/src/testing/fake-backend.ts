@@ -161,8 +161,8 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
     tunnelBytes: () => ({ sent: 10, received: 20 }),
     aliases: fakeAliases(),
     pulls: {
-      async *follow(ref) {
-        calls.push(["pull", ref]);
+      async *follow(ref, options) {
+        calls.push(options?.all === true ? ["pull", ref, "all"] : ["pull", ref]);
         if (ref === "hf:o/nothing") {
           const error = { code: "not_found", message: "The hub has not found it.", next: "Check the name." } as const;
           yield { event: "failed", error };
