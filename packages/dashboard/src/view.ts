@@ -152,11 +152,20 @@ function deploymentCard(
       kvText: sizeText(stage.kvBytes),
       predictedText: `${stage.predictedMsPerToken.toFixed(1)} ms`,
       measuredText: stage.measuredMsPerToken === null ? "not measured" : `${stage.measuredMsPerToken.toFixed(1)} ms`,
-      timingText: timingText(stage.timing),
+      timingText: (stage.fetch ?? null) === null ? timingText(stage.timing) : fetchText(stage.fetch ?? null),
       progress: stage.progress,
       isHead: stage.node === deployment.head,
     })),
   };
+}
+
+/** How far a node is with fetching its part. */
+function fetchText(fetch: DeploymentView["stages"][number]["fetch"]): string {
+  if (fetch === null || fetch === undefined) return "";
+  const { doneBytes, totalBytes, bytesPerSecond, secondsLeft } = fetch;
+  const speed = bytesPerSecond === null ? "" : `, ${sizeText(bytesPerSecond)}/s`;
+  const left = secondsLeft === null || secondsLeft === 0 ? "" : `, ${Math.ceil(secondsLeft)} s left`;
+  return `fetching: ${sizeText(doneBytes)} of ${sizeText(totalBytes)}${speed}${left}`;
 }
 
 function predictionText({ prediction }: DeploymentView): string {

@@ -30,6 +30,11 @@ function contextLine({ context, slots, notes }: Placement): string {
   return `context: ${context} tokens${each}${chosen === undefined ? "" : `, ${printable(chosen)}`}`;
 }
 
+/** What has to be fetched before it can load, and what was done to make that less. */
+function fetchLines({ notes }: Placement): readonly string[] {
+  return notes.filter((note) => / fetch(es)? |^Layers stay |room on its disk/.test(note)).map((note) => printable(note));
+}
+
 /** What is foretold, said before it is known. */
 function predictedLine({ tokensPerSecond, low, high, timeToFirstTokenMs, promptTokens }: Placement["predicted"]): string {
   const first =
@@ -82,6 +87,7 @@ export const loadCommand: Command = command({
     const loaded = (await client.post("/cluster/v1/load", body)) as Loaded;
     context.terminal.say(contextLine(loaded.plan));
     for (const { plan } of loaded.replicas) context.terminal.say(predictedLine(plan.predicted));
+    for (const line of loaded.replicas.flatMap(({ plan }) => fetchLines(plan))) context.terminal.say(line);
     const ready = wait ? await awaitReady(context, client, loaded.model, loaded.replicas.length) : [];
     if (context.json) {
       context.terminal.printJson({ ...loaded, state: wait ? "ready" : "loading" });

@@ -22,7 +22,7 @@ export function deploymentLines(state: ClusterState, deployment: DeploymentView,
     formatBytes(stage.weightBytes),
     formatBytes(stage.kvBytes),
     `${milliseconds(stage.measuredMsPerToken)} ${style("quiet", `(${milliseconds(stage.predictedMsPerToken)})`)}`,
-    stage.progress >= 1 ? timingText(stage.timing) : `${bar(stage.progress, BAR_CELLS)} ${percent(stage.progress)}`,
+    stage.progress >= 1 ? timingText(stage.timing) : progressText(stage),
   ]);
   const columns = [
     { title: "NODE" },
@@ -96,6 +96,19 @@ function speculationLines({ type, draft, acceptance, active }: DeploymentView["s
   return [`  speculation ${by} · ${right}${active ? "" : " · off while it does not pay"}`];
 }
 
+function progressText({ progress, fetch }: DeploymentView["stages"][number]): string {
+  return [`${bar(progress, BAR_CELLS)} ${percent(progress)}`, ...fetchText(fetch ?? null)].join("  ");
+}
+
+/** How far a node is with fetching its part: `1.2 of 2.1 GB, 11.0 MB/s, 82 s left`; nothing while it fetches nothing. */
+function fetchText(fetch: DeploymentView["stages"][number]["fetch"]): string[] {
+  if (fetch === null || fetch === undefined) return [];
+  const { doneBytes, totalBytes, bytesPerSecond, secondsLeft } = fetch;
+  const speed = bytesPerSecond === null ? "" : `, ${formatBytes(bytesPerSecond)}/s`;
+  const left = secondsLeft === null || secondsLeft === 0 ? "" : `, ${durationText(Math.ceil(secondsLeft))} left`;
+  return [`${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}${speed}${left}`];
+}
+
 /** Where a stage's time goes, half of its steps being faster. */
 function timingText(timing: DeploymentView["stages"][number]["timing"]): string {
   if (timing === null) return "";
@@ -115,6 +128,8 @@ export function deploymentsLines(state: ClusterState, style: Style): string[] {
 /** How far a deployment is, on one line. */
 export function progressLine(state: ClusterState, deployment: DeploymentView, style: Style): string {
   const nameOf = nodeNames(state);
-  const stages = deployment.stages.map((stage) => `${nameOf(stage.node)} ${bar(stage.progress, 8)} ${percent(stage.progress)}`);
+  const stages = deployment.stages.map((stage) =>
+    [`${nameOf(stage.node)} ${bar(stage.progress, 8)} ${percent(stage.progress)}`, ...fetchText(stage.fetch)].join(" "),
+  );
   return [style(PHASE_TONES[deployment.state], deployment.state), printable(deployment.model), ...stages].join("  ");
 }
