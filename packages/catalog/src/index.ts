@@ -28,6 +28,7 @@ export type { HeldShard, ShardHeaders, ShardStore } from "./shards/shard-store.t
 export { openShardStore } from "./shards/shard-store.ts";
 export { blockDigest } from "./shards/block-map.ts";
 export { hashBlock } from "./shards/hash-block.ts";
+export { freeNow } from "./shards/own-memory.ts";
 export type { HubModel } from "./shards/hub-blocks.ts";
 export { hubModel } from "./shards/hub-blocks.ts";
 export { readHubContent } from "./shards/hub-content.ts";
@@ -44,5 +45,5 @@ export type { LastUse } from "./keep/last-use.ts";
 export { openLastUse } from "./keep/last-use.ts";
 export { wholeDiskBytes } from "./keep/disk-usage.ts";
 export type { PulledCopy, PulledCopyFile } from "./keep/pulled-copies.ts";
-export { firstDifference, isDoubtful, leftovers, pulledCopies, quarantine, readAgain } from "./keep/pulled-copies.ts";
+export { firstDifference, isDoubtful, leftovers, pulledCopies, quarantine, readAgain, restoreNames } from "./keep/pulled-copies.ts";
 export { fetchBlocks } from "./shards/fetch-blocks.ts";

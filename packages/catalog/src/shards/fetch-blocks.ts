@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { asClusterdError, ClusterdError } from "@clusterd/wire";
 import { createBlockQueue } from "./block-queue.ts";
+import { freeNow } from "./own-memory.ts";
 import { WrongBytes, type ShardFile } from "./shard-file.ts";
 import type { Block } from "./shard-layout.ts";
 
@@ -12,6 +13,7 @@ export interface BlockSource {
   /** Blocks asked for at a time. */
   readonly connections: number;
   has(block: Block): boolean;
+  /** In memory of its own, that is given back once the block is written. */
   read(block: Block, signal: AbortSignal): Promise<Buffer>;
   /** Learns anew which blocks it has, where that may have grown; called now and then while there is something to wait for. */
   refresh?(signal: AbortSignal): Promise<void>;
@@ -87,6 +89,7 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
         const told = shard.digest(block) ?? (await options.expected?.(block, source, ended, bytes)) ?? null;
         if (told !== null) shard.expect(block, told);
         await shard.put(block, bytes);
+        freeNow(bytes);
         queue.done(block);
         errors = 0;
         onProgress((doneBytes += block.bytes), totalBytes);

@@ -1,15 +1,19 @@
 import type { Socket } from "node:net";
 import type { Block, BlockSource, ShardHeaders } from "@clusterd/catalog";
 import { ClusterdError } from "@clusterd/wire";
-import { encodeLine, parseAnswer, readSocket, type SocketReader, type WeightAsk } from "./weight-lines.ts";
+import { openAskLine, type Asking, type AskLine } from "./ask-line.ts";
+import type { Pace } from "./send-answer.ts";
+import type { WeightAsk } from "./weight-lines.ts";
 
-/** Connections to one member for one model. */
-const CONNECTIONS = 3;
-/** The largest answer: a header, or a block. */
-const ANSWER_BYTES_MAX: number = 64 * 1024 * 1024;
-/** Without a byte for so long, a connection is over. */
-const SILENCE_MS_MAX = 20_000;
+/** Connections to one member for one model's blocks; one more is for questions, which must not wait behind blocks. */
+const BLOCK_LINES = 3;
+/** Blocks asked for on each of them: the next one comes while one is verified and written. */
+const BLOCKS_ON_LINE = 2;
 const PARTS_MAX = 1024;
+/** Unpacking that holds up a connection for more than this share of a block's time does not pay. */
+const WAITED_SHARE_MAX = 0.2;
+/** Blocks that are then asked for as they are. */
+const PLAIN_BLOCKS = 64;
 
 /** A member that has (some of) a model. */
 export interface MemberWeights extends AsyncDisposable {
@@ -24,56 +28,62 @@ export interface MemberWeights extends AsyncDisposable {
   readonly source: BlockSource;
 }
 
-interface Connection {
-  readonly socket: Socket;
-  readonly reader: SocketReader;
+export interface MemberWeightsOptions {
+  /** How fast blocks are asked for; null or absent: as fast as they come. */
+  readonly pace?: Pick<Pace, "take"> | null;
+}
+
+/** A connection, opened when it is first needed and anew when it has failed. */
+interface Slot {
+  line: Promise<AskLine> | null;
+  /** Asked on it and not answered yet. */
+  open: number;
 }
 
 /** `connect` opens a connection to what the member offers of the model. */
-export function memberWeights(name: string, connect: (signal: AbortSignal) => Promise<Socket>): MemberWeights {
-  const idle: Connection[] = [];
-  const all = new Set<Socket>();
+export function memberWeights(
+  name: string,
+  connect: (signal: AbortSignal) => Promise<Socket>,
+  { pace = null }: MemberWeightsOptions = {},
+): MemberWeights {
+  const sockets = new Set<Socket>();
+  const closing = new AbortController();
+  const blocks: readonly Slot[] = Array.from({ length: BLOCK_LINES }, () => ({ line: null, open: 0 }));
+  const questions: readonly Slot[] = [{ line: null, open: 0 }];
+  /** Blocks that are still to be asked for as they are. */
+  let plainLeft = 0;
   let bits: Buffer = Buffer.alloc(0);
   const has = ({ index }: Block): boolean => (((bits[index >> 3] ?? 0) >> (index & 7)) & 1) === 1;
 
-  async function ask(wanted: WeightAsk, signal: AbortSignal): Promise<Buffer | null> {
-    const connection = idle.pop() ?? (await open(signal));
-    const { socket, reader } = connection;
-    const cut = (): void => void socket.destroy();
-    signal.addEventListener("abort", cut, { once: true });
+  async function open(slot: Slot): Promise<AskLine> {
+    const socket = await connect(closing.signal);
+    sockets.add(socket);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      slot.line = null;
+    });
+    if (closing.signal.aborted) socket.destroy();
+    return openAskLine(name, socket);
+  }
+
+  /** Asks on the connection with the least to do. */
+  async function ask(slots: readonly Slot[], wanted: WeightAsk, asking: Asking): Promise<Buffer | null> {
+    const slot = slots.reduce((least, one) => (one.open < least.open ? one : least));
+    slot.open += 1;
     try {
-      signal.throwIfAborted();
-      socket.write(encodeLine(wanted));
-      const line = await reader.line();
-      const answer = line === null ? null : parseAnswer(line, ANSWER_BYTES_MAX);
-      if (answer === null) throw new ClusterdError("failed", `${name} broke off.`);
-      const body = "missing" in answer ? null : await reader.bytes(answer.bytes);
-      if (!("missing" in answer) && body === null) throw new ClusterdError("failed", `${name} broke off in the middle.`);
-      idle.push(connection);
-      return body;
-    } catch (error) {
-      socket.destroy();
-      throw error;
+      const opening = (slot.line ??= open(slot));
+      opening.catch(() => {
+        if (slot.line === opening) slot.line = null;
+      });
+      const line = await unlessAborted(opening, asking.signal);
+      return await line.ask(wanted, asking);
     } finally {
-      signal.removeEventListener("abort", cut);
+      slot.open -= 1;
     }
   }
 
-  async function open(signal: AbortSignal): Promise<Connection> {
-    const socket = await connect(signal);
-    all.add(socket);
-    socket.setTimeout(SILENCE_MS_MAX, () => socket.destroy());
-    socket.on("error", () => socket.destroy());
-    socket.once("close", () => {
-      all.delete(socket);
-      const at = idle.findIndex((one) => one.socket === socket);
-      if (at >= 0) idle.splice(at, 1);
-    });
-    return { socket, reader: readSocket(socket) };
-  }
-
   async function map(signal: AbortSignal): Promise<{ readonly names: readonly string[]; readonly partBytes: readonly number[] }> {
-    const body = await ask({ want: "map" }, signal);
+    const body = await ask(questions, { want: "map" }, { signal });
     const { names, partBytes, present } = parseObject(body);
     const isMap =
       Array.isArray(names) &&
@@ -87,6 +97,24 @@ export function memberWeights(name: string, connect: (signal: AbortSignal) => Pr
     return { names, partBytes: partBytes as readonly number[] };
   }
 
+  async function read(block: Block, signal: AbortSignal): Promise<Buffer> {
+    await pace?.take(block.bytes, signal);
+    if (plainLeft > 0) plainLeft -= 1;
+    const bytes = await ask(
+      blocks,
+      { want: "block", index: block.index, packed: plainLeft === 0 },
+      {
+        bytes: block.bytes,
+        signal,
+        onTimes(waitedMs, tookMs) {
+          if (waitedMs > tookMs * WAITED_SHARE_MAX) plainLeft = PLAIN_BLOCKS;
+        },
+      },
+    );
+    if (bytes === null) throw new ClusterdError("failed", `${name} does not have block ${block.index} any more.`);
+    return bytes;
+  }
+
   const members: MemberWeights = {
     name,
     has,
@@ -96,14 +124,14 @@ export function memberWeights(name: string, connect: (signal: AbortSignal) => Pr
         names,
         partBytes,
         async header(index) {
-          const bytes = await ask({ want: "header", index }, signal);
+          const bytes = await ask(blocks, { want: "header", index, packed: true }, { signal });
           if (bytes === null) throw new ClusterdError("failed", `${name} has no header of this model.`);
           return bytes;
         },
       };
     },
     async digest(block, signal) {
-      return (await ask({ want: "digest", index: block.index }, signal))?.toString("latin1") ?? null;
+      return (await ask(questions, { want: "digest", index: block.index }, { signal }))?.toString("latin1") ?? null;
     },
     async refresh(signal) {
       await map(signal);
@@ -111,20 +139,30 @@ export function memberWeights(name: string, connect: (signal: AbortSignal) => Pr
     source: {
       name,
       kind: "member",
-      connections: CONNECTIONS,
+      connections: BLOCK_LINES * BLOCKS_ON_LINE,
       has,
-      async read(block, signal) {
-        const bytes = await ask({ want: "block", index: block.index }, signal);
-        if (bytes === null) throw new ClusterdError("failed", `${name} does not have block ${block.index} any more.`);
-        return bytes;
-      },
+      read,
       refresh: (signal) => members.refresh(signal),
     },
     async [Symbol.asyncDispose]() {
-      for (const socket of all) socket.destroy();
+      closing.abort();
+      for (const socket of sockets) socket.destroy();
     },
   };
   return members;
+}
+
+/** A connection that is being opened for others as well is not given up with the one ask. */
+async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 function parseObject(body: Buffer | null): Readonly<Record<string, unknown>> {

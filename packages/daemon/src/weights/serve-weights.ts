@@ -1,47 +1,95 @@
-import { once } from "node:events";
 import type { Socket } from "node:net";
-import { blockDigest, type HeldModel } from "@clusterd/catalog";
-import { encodeLine, parseAsk, readSocket, type WeightAsk } from "./weight-lines.ts";
+import type { HeldModel } from "@clusterd/catalog";
+import { hashOf } from "./block-hashes.ts";
+import { createPackingSense, type PackingSense } from "./packing.ts";
+import { prepareAnswer, type Pace, type PreparedAnswer } from "./send-answer.ts";
+import { readSocket } from "./socket-reader.ts";
+import { encodeLine, parseAsk, type WeightAsk } from "./weight-lines.ts";
 
-/** A member that asks for nothing for so long has gone. */
-const SILENCE_MS_MAX = 60_000;
+/** A member that asks for nothing, or takes nothing, for so long has gone. */
+const SILENCE_MS_MAX = 30_000;
+/** Bytes of answers that are read before their turn, over all connections of this process; what is sent at the moment comes on top. */
+const AHEAD_BYTES_MAX: number = 64 * 1024 * 1024;
 
-/** Answers one member's connection for a model's bytes, ask by ask, until it ends. */
-export async function serveWeights(socket: Socket, model: HeldModel): Promise<void> {
+let aheadBytes = 0;
+
+export interface ServeOptions {
+  /** Null or absent: as fast as it goes. */
+  readonly pace?: Pace | null;
+}
+
+/**
+ * Answers one member's connection for a model's bytes, ask by ask, until it ends. The next answer is read from the disk while one goes
+ * out, as far as there is room for it: a connection holds two blocks at most.
+ */
+export async function serveWeights(socket: Socket, model: HeldModel, { pace = null }: ServeOptions = {}): Promise<void> {
+  const closed = new AbortController();
   socket.on("error", () => socket.destroy());
+  socket.once("close", () => closed.abort());
   socket.setTimeout(SILENCE_MS_MAX, () => socket.destroy());
   const reader = readSocket(socket);
+  const packing = createPackingSense();
+  let before: Promise<void> = Promise.resolve();
   try {
     for (let line = await reader.line(); line !== null; line = await reader.line()) {
       const ask = parseAsk(line);
       if (ask === null) break;
-      const body = await answerTo(ask, model);
-      const header = encodeLine(body === null ? { missing: true } : { bytes: body.length });
-      // One write: a line alone would wait for its acknowledgement.
-      socket.cork();
-      socket.write(header);
-      const took = body === null || socket.write(body);
-      socket.uncork();
-      if (!took && !socket.destroyed) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+      const bytes = bytesOf(ask, model);
+      // Without room it is read when its turn has come.
+      const isAhead = aheadBytes + bytes <= AHEAD_BYTES_MAX;
+      if (!isAhead) await before;
+      if (isAhead) aheadBytes += bytes;
+      const answer = await answerTo(ask, model, packing, pace).finally(() => {
+        if (isAhead) void before.catch(() => undefined).then(() => (aheadBytes -= bytes));
+      });
+      await before;
+      if (socket.destroyed) break;
+      before = answer?.send(socket, { pace, gone: closed.signal }) ?? missing(socket);
+      // Told by the next one that waits for it, or at the end.
+      before.catch(() => undefined);
     }
+    await before;
   } catch {
     // Broken off, or a file that is gone: the other side asks elsewhere.
   }
   socket.destroy();
 }
 
-/** The bytes of an answer; null: not here. */
-async function answerTo(ask: WeightAsk, model: HeldModel): Promise<Buffer | null> {
+async function missing(socket: Socket): Promise<void> {
+  socket.write(encodeLine({ missing: true }));
+}
+
+/** How much an answer takes in memory, as far as that is much. */
+function bytesOf({ want, ...rest }: WeightAsk, { layout }: HeldModel): number {
+  return want === "block" && "index" in rest ? (layout.blocks[rest.index]?.bytes ?? 0) : 0;
+}
+
+/** Null: not here. */
+async function answerTo(
+  ask: WeightAsk,
+  model: HeldModel,
+  packing: PackingSense,
+  pace: Pace | null,
+): Promise<PreparedAnswer | null> {
   const { layout, names } = model;
-  if (ask.want === "map")
-    return Buffer.from(
-      JSON.stringify({ names, partBytes: layout.parts.map(({ fileBytes }) => fileBytes), present: presentBits(model) }),
-    );
-  if (ask.want === "header") return ask.index < layout.parts.length ? model.header(ask.index) : null;
+  if (ask.want === "map") {
+    const partBytes = layout.parts.map(({ fileBytes }) => fileBytes);
+    return prepareAnswer(Buffer.from(JSON.stringify({ names, partBytes, present: presentBits(model) })), null, pace);
+  }
+  if (ask.want === "header")
+    return ask.index < layout.parts.length
+      ? prepareAnswer(await model.header(ask.index), ask.packed === true ? packing : null, pace)
+      : null;
   const block = layout.blocks[ask.index];
   if (block === undefined || !model.has(block)) return null;
-  const bytes = await model.read(block);
-  return ask.want === "block" ? bytes : Buffer.from(blockDigest(bytes));
+  try {
+    if (ask.want === "digest") return prepareAnswer(Buffer.from(await hashOf(model, block)), null, pace);
+    return prepareAnswer(await model.read(block), ask.packed === true ? packing : null, pace);
+  } catch (error) {
+    // Given back to the disk, or found damaged, since it was looked for.
+    if (model.has(block)) throw error;
+    return null;
+  }
 }
 
 function presentBits(model: HeldModel): string {
