@@ -16,6 +16,7 @@ import { pulledModels, removePulled } from "./pull/pulled-models.ts";
 import { readModelFile, type ModelFile } from "./read-model.ts";
 import { isPath, mustBeWhole, pathOf } from "./ref-path.ts";
 import { openKnownPaths } from "./known-paths.ts";
+import { stampOf } from "./shards/file-stamp.ts";
 import { readRemoteModel, type RemoteModel } from "./remote/read-remote.ts";
 
 /** A model that comes with clusterd, under a short name. */
@@ -187,7 +188,15 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
       const byName = path === null ? await knownNow(ref, signal) : (listed?.file ?? null);
       if (byName !== null) {
         const { file: _, ...naming } = book.at(byName.path) ?? { ...BY_PATH, file: byName };
-        return add(byName.path, naming, signal);
+        try {
+          return await add(byName.path, naming, signal);
+        } catch (error) {
+          signal.throwIfAborted();
+          if (path !== null || (await stampOf([byName.path])) !== null) throw error;
+          // It is gone. Another place may have it.
+          book.drop(byName.path);
+          return catalog.resolve(ref, signal);
+        }
       }
       if (path === null) throw nameless(ref, book.entries());
       const file = await add(path, BY_PATH, signal).catch((error: unknown) => {

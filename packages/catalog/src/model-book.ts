@@ -51,7 +51,7 @@ export function createModelBook(): ModelBook {
     ];
     const aliases: string[] = [];
     for (const name of names) if (![file.profile.id, ...aliases].some((known) => sameModel(known, name))) aliases.push(name);
-    return [{ file, aliases, source: first.source }];
+    return [{ file, aliases, source: first.source, sha256: first.sha256 }];
   }
 
   function entries(): readonly CatalogEntry[] {

@@ -6,6 +6,7 @@ import { FOLDER_ENTRIES_MAX } from "../limits.ts";
 import { TRUST_MS } from "../shards/block-trust.ts";
 import { stampOf } from "../shards/file-stamp.ts";
 import {
+  assignRevision,
   BESIDE,
   folderOf,
   forgetPulled,
@@ -108,6 +109,12 @@ export async function quarantine({ folder }: Pick<PulledCopy, "folder">, { path,
   const aside = `${path}${QUARANTINED}`;
   await rename(path, aside);
   return aside;
+}
+
+/** Gives a file that was fetched again the names by which the one before it was known. */
+export async function restoreNames({ folder }: Pick<PulledCopy, "folder">, before: PulledFile, now: PulledFile): Promise<void> {
+  const place = { quantisation: now.quantisation, folder: folderOf(now) };
+  for (const revision of revisionsOf(before)) await assignRevision(folder, place, revision);
 }
 
 /** The first byte in which two files differ; null: in none. What can not be read is no answer. */

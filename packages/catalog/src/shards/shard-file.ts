@@ -36,6 +36,8 @@ export interface ShardFile extends HeldModel, AsyncDisposable {
   record(): Promise<void>;
   /** Reads a block again; one that has changed on the disk is forgotten, and told to `onDamaged`. */
   verify(block: Block): Promise<boolean>;
+  /** The same, changing nothing. */
+  isRight(block: Block): Promise<boolean>;
   /**
    * Reads again those of some blocks that may have changed since they were last read: where anyone else has written to the file, and
    * after a week. Gives those that were not what they must be: they are forgotten.
@@ -142,16 +144,17 @@ export async function openShardFile(config: ShardFileConfig): Promise<ShardFile>
       if (error.code !== "EIO") throw error;
       return null;
     });
-    if (bytes !== null && blockDigest(bytes) === known) {
+    if (bytes !== null && (await hashBlock(bytes)) === known) {
       trust.settled(block.index);
       isNews = true;
       return bytes;
     }
     // Given back meanwhile: that is no damage.
     if (!map.has(block.index)) return null;
+    // It stays where it is until it is fetched again: an engine that has the file mapped is better off with one wrong bit than with zeros.
+    forget(block);
     config.onDamaged?.(block);
-    // What is wrong must not be read by anyone, by the engine neither.
-    await drop([block]).catch(() => undefined);
+    await recordSoon();
     return null;
   }
   async function putNow(block: Block, bytes: Buffer, sha256: string): Promise<void> {
@@ -218,6 +221,10 @@ export async function openShardFile(config: ShardFileConfig): Promise<ShardFile>
       return bytes;
     },
     record: recordSoon,
+    async isRight(block) {
+      const bytes = await readRaw(block).catch(() => null);
+      return bytes !== null && (await hashBlock(bytes)) === map.digest(block.index);
+    },
     verify: async (block) => (await readRight(block)) !== null,
     async check(blocks, signal) {
       await trust.look();

@@ -8,6 +8,8 @@ import { createStageLosses, startHeadRun, type HeadRun, type HeadRunConfig, type
 export interface ControlLoopConfig {
   readonly store: Store;
   readonly run: Omit<HeadRunConfig, "deployment" | "model" | "draftPath" | "onAstray" | "onProgress" | "signal">;
+  /** Reads again, before they are used, the head's own files that may have changed on its disk. Throws where one is wrong and there is no other. */
+  checkFiles(deployment: HeadedDeployment, signal: AbortSignal): Promise<void>;
   /** Has the nodes of a deployment's stages fetch their layers; null where all have what they need. */
   fetchLayers(
     deployment: HeadedDeployment,
@@ -100,6 +102,7 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
         store.dispatch({ type: "deployment-progress", id, stage, progress });
       const onFetched = (stage: number, doneBytes: number, totalBytes: number): void =>
         store.dispatch({ type: "deployment-fetched", id, stage, doneBytes, totalBytes, atMs: performance.now() });
+      await config.checkFiles(deployment, entry.abort.signal);
       const fetching = config.fetchLayers(deployment, onFetched, entry.abort.signal);
       if (fetching !== null) {
         store.dispatch({ type: "deployment-fetching", id, over: false });

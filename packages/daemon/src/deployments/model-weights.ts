@@ -46,9 +46,17 @@ export function groupsOf(stage: { readonly firstLayer: number; readonly lastLaye
   return [...layers, null];
 }
 
-/** `files`: this node's file of a model, whole or in parts; `manifests`: where what was found out of its tensors is kept. */
+/** This node's files of models, whole or in parts. */
+export interface WeightFiles extends Pick<Catalog, "byContent"> {
+  /** Reads again, before a worker is given them, what may have changed on the disk. */
+  beforeWorker?(request: WorkerStartRequest, signal: AbortSignal): Promise<void>;
+  /** Of which groups all is here: of others there may be a part, which is none of the group's. Null: of all. */
+  groupsHere?(contentId: ContentId): Promise<((group: WeightGroup) => boolean) | null>;
+}
+
+/** `manifests`: where what was found out of a model's tensors is kept. */
 export function createModelWeights(
-  files: Pick<Catalog, "byContent">,
+  files: WeightFiles,
   cacheDir: string,
   manifests: Pick<ManifestStore, "add"> | null = null,
 ): ModelWeights {
@@ -80,6 +88,19 @@ export function createModelWeights(
     }
   }
 
+  /** The digests of groups; null also where a part of one is here: a digest of that would be one of other weights. */
+  async function digestsOf(
+    contentId: ContentId,
+    entry: OpenModel,
+    groups: readonly WeightGroup[],
+    signal: AbortSignal,
+  ): Promise<readonly GroupDigest[]> {
+    const isHere = (await files.groupsHere?.(contentId)) ?? null;
+    const here = groups.filter((group) => isHere === null || isHere(group));
+    const digests = await entry.digests.of(here, signal);
+    return groups.map((group) => digests[here.indexOf(group)] ?? null);
+  }
+
   /** The hashes of these groups' large tensors: read now, where they were not before. */
   async function hashesOf(
     entry: OpenModel,
@@ -101,16 +122,17 @@ export function createModelWeights(
     async open(contentId, signal) {
       const entry = await opening(contentId, signal);
       if (entry === null) throw new ClusterdError("model_broken", "The model's file is not on this node any more.");
-      return { table: entry.table, digests: (groups, within) => entry.digests.of(groups, within) };
+      return { table: entry.table, digests: (groups, within) => digestsOf(contentId, entry, groups, within) };
     },
     async heldFor(request, signal) {
       const groups = groupsOf(request);
       const nothing = { held: groups.map(() => false), weights: null, differing: [], unchecked: false, hashed: [] };
+      await files.beforeWorker?.(request, signal);
       const entry = await opening(request.contentId, signal).catch(() => null);
       // A path with a line end cannot be told to the engine.
       if (entry === null || request.digests.length !== groups.length || entry.file.parts.some((path) => path.includes("\n")))
         return nothing;
-      const own = await entry.digests.of(groups, signal);
+      const own = await digestsOf(request.contentId, entry, groups, signal);
       const held = own.map((digest, index) => digest !== null && digest === (request.digests[index] ?? digest));
       const groupsHeld = new Set(groups.filter((_, index) => held[index]));
       const otherwise = new Set(groups.filter((_, index) => own[index] !== null && !held[index]));

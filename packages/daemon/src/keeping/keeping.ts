@@ -27,6 +27,8 @@ export interface KeepingConfig {
   readonly capBytes: number | null;
   readonly uses: UseBook;
   usedAt(key: string): number | null;
+  /** What is deployed is in use all the time. */
+  used(contentId: ContentId): void;
   /** A model's whole file is about to go. */
   close(contentId: ContentId): Promise<void>;
   /** Models or parts of them came or went. */
@@ -104,6 +106,7 @@ export function createKeeping(config: KeepingConfig): Keeping {
   }
 
   async function look(): Promise<void> {
+    for (const { contentId } of neededParts(store.state)) config.used(contentId);
     const { usedBytes } = await measure();
     const here = await disk();
     const found = new Map<string, number>();

@@ -1,13 +1,14 @@
 import { join } from "node:path";
-import { openLastUse, openShardStore, type Catalog, type ModelFile } from "@clusterd/catalog";
+import { openLastUse, openShardStore, type Catalog, type ModelFile, type ShardStore } from "@clusterd/catalog";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
 import type { ContentId, NodeId } from "@clusterd/wire";
 import { advertModels } from "../advert-facts.ts";
+import type { ControlLoopConfig } from "../deployments/control-loop.ts";
 import { createHeadFiles } from "../deployments/head-files.ts";
-import { createModelWeights } from "../deployments/model-weights.ts";
+import { createModelWeights, type WeightFiles } from "../deployments/model-weights.ts";
 import type { HomePaths } from "../home/paths.ts";
 import { diskCap } from "../keeping/disk-cap.ts";
-import { createKeeping, type Keeping } from "../keeping/keeping.ts";
+import { createOwnKeeping, type OwnKeeping } from "../keeping/own-keeping.ts";
 import { tellDamaged } from "../keeping/tell-damaged.ts";
 import { createUseBook } from "../keeping/use-book.ts";
 import { createPulls, type Pulls } from "../pulls/pulls.ts";
@@ -48,8 +49,9 @@ export interface OwnWeights extends AsyncDisposable {
   readonly layers: LayerFetch;
   readonly offers: WeightOffers;
   readonly pulls: Pulls;
-  readonly headFiles: ReturnType<typeof createHeadFiles>;
-  readonly keeping: Keeping;
+  readonly headFiles: ReturnType<typeof createHeadFiles> & Pick<ControlLoopConfig, "checkFiles">;
+  readonly kept: OwnKeeping;
+  readonly shards: ShardStore;
   /** Tells the cluster anew which models are here. */
   modelsChanged(): void;
 }
@@ -63,7 +65,7 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
     await openShardStore({
       dir: paths.shards,
       cacheDir: join(paths.cache, "profiles"),
-      makeRoom: (bytes, what) => keeping.makeRoom(bytes, what),
+      makeRoom: (bytes, what) => kept.keeping.makeRoom(bytes, what),
       onDamaged: (held, block) => log(tellDamaged(held, block)),
       signal,
     }),
@@ -71,7 +73,7 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   /** Of a model that is here, whole or in parts. */
   const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
   const modelsChanged = (): void => {
-    store.dispatch({ type: "own", facts: { models: advertModels(catalog.list(), (file) => keeping.diskBytesOf(file)) } });
+    store.dispatch({ type: "own", facts: { models: advertModels(catalog.list(), (file) => kept.keeping.diskBytesOf(file)) } });
   };
   const limits = createTransferLimits(store, config);
   const pulling: Catalog["pull"] = (ref, pullOptions) =>
@@ -79,7 +81,7 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
       ...pullOptions,
       gather,
       throttle: limits.fetch.take,
-      makeRoom: (bytes, what) => keeping.makeRoom(bytes, what),
+      makeRoom: (bytes, what) => kept.keeping.makeRoom(bytes, what),
     });
   const pulls = opening.use(
     createPulls({
@@ -103,15 +105,17 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   const gather = createGather({ ...swarm, throttle: limits.fetch.take, env: process.env });
   const pullWhole = createPullWhole({ ...swarm, catalog, pull: pulling, modelsDir: paths.models });
   const layers = opening.use(createLayerFetch({ ...swarm, catalog, throttle: limits.fetch.take, signal }));
-  const keeping: Keeping = opening.use(
-    createKeeping({
+  const kept: OwnKeeping = opening.use(
+    createOwnKeeping({
       store,
       catalog,
       shards,
       modelsDir: paths.models,
       capBytes: await diskCap(paths.diskCap, config.diskBytes, log),
       uses,
-      usedAt: (key) => lastUse.at(key),
+      lastUse,
+      swarm,
+      pulls: () => pulls,
       close: (contentId) => layers.close(contentId),
       changed() {
         modelsChanged();
@@ -122,17 +126,27 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
       signal,
     }),
   );
+  const { beforeUse } = kept;
   const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
   const offers = opening.use(createWeightOffers({ dataPlane, layers, uses, fingerprintOf }));
+  const weightFiles: WeightFiles = {
+    byContent: fileOf,
+    beforeWorker: (request, within) => beforeUse.worker(request.contentId, { ...request, isHead: false }, within),
+    groupsHere: (contentId) => beforeUse.groupsHere(contentId),
+  };
   const stack = opening.move();
   return {
     fileOf,
-    digests: createModelWeights({ byContent: fileOf }, join(paths.cache, "digests")),
+    digests: createModelWeights(weightFiles, join(paths.cache, "digests")),
     layers,
     offers,
     pulls,
-    headFiles: createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh, nameOf, log }),
-    keeping,
+    headFiles: {
+      ...createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh, nameOf, log }),
+      checkFiles: ({ contentId }, within) => beforeUse.head(contentId, within),
+    },
+    kept,
+    shards,
     modelsChanged,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
