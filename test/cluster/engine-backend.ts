@@ -56,7 +56,7 @@ export function engineBackend(
     rotate: unused,
     leave: unused,
     logs: () => [],
-    pulls: { follow: unused, cancel: unused, remove: unused },
+    pulls: { look: () => Promise.resolve(), follow: unused, cancel: unused, remove: unused },
     tunnelBytes: () => null,
     keys: { check: () => null, take: () => null, spend: () => {}, list: () => [], create: unused, revoke: unused },
     aliases: { list: () => [], change: unused, meant: (name) => name },

@@ -1,6 +1,7 @@
 import type { AdvertFacts } from "@clusterd/mesh";
 import type { CatalogEntry } from "@clusterd/catalog";
 import type { AdvertModel } from "@clusterd/wire";
+import { ALIASES_PER_MODEL_MAX, MODEL_NAME_LENGTH_MAX } from "@clusterd/wire";
 import { DEPLOYMENTS_PER_NODE_MAX, HELD_PARTS_PER_NODE_MAX, MODELS_PER_NODE_MAX } from "@clusterd/wire";
 import type { DaemonState } from "./state/daemon-state.ts";
 import { deploymentView } from "./state/view.ts";
@@ -47,6 +48,7 @@ export function advertModels(
     infill: profile.infill ?? null,
     embeddings: (profile.embedding ?? null) !== null,
     source,
-    aliases,
+    // What is beyond is known here alone; an advert with more is none.
+    aliases: aliases.filter((alias) => alias.length <= MODEL_NAME_LENGTH_MAX).slice(0, ALIASES_PER_MODEL_MAX),
   }));
 }

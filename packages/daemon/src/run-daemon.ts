@@ -45,7 +45,7 @@ import { createMeshListener } from "./mesh-listener.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
 import { watchIdle, type IdleWatch } from "./on-demand/idle-watch.ts";
 import { createLoadOnRequest } from "./on-demand/load-on-request.ts";
-import { adoptModels } from "./pulls/adopt-models.ts";
+import { watchModels } from "./pulls/adopt-models.ts";
 import { createDeployer } from "./planning/deploy.ts";
 import { createOwnDevice } from "./planning/own-device.ts";
 import { publishChanges } from "./publish-changes.ts";
@@ -379,13 +379,16 @@ async function compose(
   const running = mesh;
   store.dispatch({ type: "own", facts: { addresses: running.addresses() } });
 
+  const modelWatch = stack.use(watchModels({ catalog, say, modelsChanged, signal }));
   const engines = createEngineReach({ store, loop, mesh: running, dataPlane, queues });
   const backend = createBackend({
     upstreams: upstreamViews(upstreams),
     store,
     catalog,
     pulls: own.pulls,
+    kept: own.kept,
     modelsChanged,
+    lookAtModels: () => modelWatch.look(),
     mesh: running,
     deployer,
     onDemand,
@@ -464,7 +467,6 @@ async function compose(
   }
 
   ownDevice.follow(store);
-  void adoptModels(catalog, { say, modelsChanged, signal });
   listener.apiIsUp();
 
   stack.use(publishChanges(store, running));

@@ -13,6 +13,7 @@ import type {
   PullEvent,
   ReplanPolicy,
   SpeculationWish,
+  VerifyEvent,
 } from "@clusterd/wire";
 import type { Aliases } from "./aliases.ts";
 import type { Keys } from "./keys.ts";
@@ -94,8 +95,22 @@ export interface ModelPulls {
    */
   follow(ref: string, options?: { readonly all?: boolean }): AsyncGenerator<PullEvent, void>;
   cancel(ref: string): boolean;
-  /** Deletes a pulled model that is not deployed here; gives the bytes freed. */
-  remove(ref: string): Promise<{ readonly model: string; readonly bytes: number }>;
+  /** Looks at what is on this node's disk now: another tool may have fetched a model, or deleted one. */
+  look(): Promise<void>;
+}
+
+/** The models on this node's disk. */
+export interface KeptModels {
+  /**
+   * Deletes what was pulled of a model, and its parts, where it is not deployed here; `unused`: of its parts the layers that no deployment
+   * needs here. Gives the bytes freed.
+   */
+  remove(
+    ref: string,
+    options: { readonly unused: boolean },
+  ): Promise<{ readonly model: string; readonly bytes: number; readonly partBytes: number; readonly layers: string | null }>;
+  /** Reads a model's files again, all models' where there is none, and tells. Leaving the loop ends it. `repair`: fetches again what is wrong. */
+  verify(ref: string | null, options: { readonly repair: boolean }): AsyncGenerator<VerifyEvent, void>;
 }
 
 /** The node behind the HTTP surface: what it knows, where requests go, and what may be asked of it. */
@@ -137,6 +152,7 @@ export interface Backend {
   leave(): Promise<void>;
   logs(lines: number): readonly string[];
   readonly pulls: ModelPulls;
+  readonly models: KeptModels;
   readonly keys: Keys;
   /** Bytes that this node's tunnels have carried since it started; null: it has none. */
   tunnelBytes(): { readonly sent: number; readonly received: number } | null;

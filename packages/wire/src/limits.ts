@@ -14,6 +14,9 @@ export const PENDING_MAX = 16;
 export const DEPLOYMENTS_PER_NODE_MAX = 16;
 /** Models one node tells others about. */
 export const MODELS_PER_NODE_MAX = 256;
+/** Further names of one model that a node tells of, and the longest of them. */
+export const ALIASES_PER_MODEL_MAX = 16;
+export const MODEL_NAME_LENGTH_MAX = 256;
 /** Models of which one node tells that it has parts. */
 export const HELD_PARTS_PER_NODE_MAX = 64;
 /** Remote stages of one deployment: llama.cpp takes 15 RPC devices. */

@@ -7,11 +7,13 @@ import { heldPart } from "./held-part.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { share, speculationType } from "./parse-speculation.ts";
 import {
+  ALIASES_PER_MODEL_MAX,
   CLUSTER_NODES_MAX,
   DEPLOYMENTS_PER_NODE_MAX,
   DECODED_KINDS_MAX,
   HELD_PARTS_PER_NODE_MAX,
   LAYERS_MAX,
+  MODEL_NAME_LENGTH_MAX,
   MODELS_PER_NODE_MAX,
   NAME_LENGTH_MAX,
   PENDING_MAX,
@@ -19,11 +21,9 @@ import {
 } from "./limits.ts";
 
 const ID_LENGTH_MAX = 128;
-const MODEL_LENGTH_MAX = 256;
 const REASON_LENGTH_MAX = 1000;
 const ACCELERATORS_MAX = 16;
 const ADDRESSES_MAX = 32;
-const ALIASES_MAX = 16;
 /** More than any machine has: a claim beyond it is a lie (FAULTS: lying peer). */
 export const MEMORY_BYTES_PLAUSIBLE: number = 8 * 2 ** 40;
 export const BANDWIDTH_PLAUSIBLE = 20e12;
@@ -42,7 +42,7 @@ const memory = clamped(MEMORY_BYTES_PLAUSIBLE);
 
 const device = record({
   platform: name,
-  chip: text(MODEL_LENGTH_MAX),
+  chip: text(MODEL_NAME_LENGTH_MAX),
   memoryBytesTotal: memory,
   memoryBytesFree: memory,
   memoryBytesBudget: memory,
@@ -50,12 +50,12 @@ const device = record({
   bandwidthBytesPerSecond: clamped(BANDWIDTH_PLAUSIBLE),
   bandwidthSource: oneOf<BandwidthSource>("table", "probe", "decode", "flag"),
   decoded: nullable(
-    list(record({ kind: text(MODEL_LENGTH_MAX), bytesPerSecond: clamped(BANDWIDTH_PLAUSIBLE) }), DECODED_KINDS_MAX),
+    list(record({ kind: text(MODEL_NAME_LENGTH_MAX), bytesPerSecond: clamped(BANDWIDTH_PLAUSIBLE) }), DECODED_KINDS_MAX),
   ),
   flopsPerSecond: nullable(clamped(FLOPS_PLAUSIBLE)),
   accelerators: list(
     record({
-      name: text(MODEL_LENGTH_MAX),
+      name: text(MODEL_NAME_LENGTH_MAX),
       memoryBytes: memory,
       bandwidthBytesPerSecond: nullable(clamped(BANDWIDTH_PLAUSIBLE)),
     }),
@@ -95,8 +95,8 @@ const stage = record({
 });
 
 const view: Check<DeploymentView> = record({
-  model: text<ModelId>(MODEL_LENGTH_MAX),
-  aliases: list(text(MODEL_LENGTH_MAX), ALIASES_MAX),
+  model: text<ModelId>(MODEL_NAME_LENGTH_MAX),
+  aliases: list(text(MODEL_NAME_LENGTH_MAX), ALIASES_PER_MODEL_MAX),
   state: oneOf<DeploymentPhase>("planning", "fetching", "loading", "ready", "recovering", "draining", "failed"),
   reason: nullable(text(REASON_LENGTH_MAX)),
   epoch: count(),
@@ -106,7 +106,7 @@ const view: Check<DeploymentView> = record({
   queue: record({ active: count(), waiting: count(), limit: count() }),
   speculation: record({
     type: speculationType,
-    draft: nullable(text<ModelId>(MODEL_LENGTH_MAX)),
+    draft: nullable(text<ModelId>(MODEL_NAME_LENGTH_MAX)),
     acceptance: nullable(share),
     active: flag,
   }),
@@ -139,7 +139,7 @@ const pending: Check<PendingView> = record({
   code: name,
   node: nodeId,
   name,
-  address: text(MODEL_LENGTH_MAX),
+  address: text(MODEL_NAME_LENGTH_MAX),
   version: name,
   askedNode: nodeId,
 });
@@ -172,9 +172,9 @@ const advert: Check<Advert> = record({
   engine: record({ fingerprint: text(ID_LENGTH_MAX), rpcProtocol: name, llamaCpp: name }),
   models: list(
     record({
-      id: text<ModelId>(MODEL_LENGTH_MAX),
+      id: text<ModelId>(MODEL_NAME_LENGTH_MAX),
       contentId: text<ContentId>(ID_LENGTH_MAX),
-      name: text(MODEL_LENGTH_MAX),
+      name: text(MODEL_NAME_LENGTH_MAX),
       architecture: name,
       quantisation: name,
       fileBytes: amount,
@@ -184,7 +184,7 @@ const advert: Check<Advert> = record({
       diskBytes: nullable(amount),
       embeddings: (value) => value === true,
       infill: nullable(record({ prefix: count(), suffix: count(), middle: count(), begin: nullable(count()) })),
-      aliases: list(text(MODEL_LENGTH_MAX), ALIASES_MAX),
+      aliases: list(text(MODEL_NAME_LENGTH_MAX), ALIASES_PER_MODEL_MAX),
     }),
     MODELS_PER_NODE_MAX,
   ),
@@ -193,7 +193,7 @@ const advert: Check<Advert> = record({
     DEPLOYMENTS_PER_NODE_MAX,
   ),
   pending: list(pending, PENDING_MAX),
-  addresses: list(text(MODEL_LENGTH_MAX), ADDRESSES_MAX),
+  addresses: list(text(MODEL_NAME_LENGTH_MAX), ADDRESSES_MAX),
   dataPlane: record({ port: count(65535), fingerprint: text(ID_LENGTH_MAX) }),
   settings: nullable(text(ID_LENGTH_MAX)),
   held: (value, at) => (value === undefined ? [] : heldParts(value, at)),

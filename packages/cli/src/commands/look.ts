@@ -15,6 +15,7 @@ function look(
   summary: string,
   part: (state: ClusterState) => unknown,
   lines: (state: ClusterState, style: Style) => string[],
+  path = "/cluster/v1/state",
 ): Command {
   return command({
     name,
@@ -26,7 +27,7 @@ function look(
       [`clusterd ${name} --json`, "for programs"],
     ],
     async run(context: Context) {
-      const state = await (await findDaemon(context.home, context.signal)).state();
+      const state = (await (await findDaemon(context.home, context.signal)).get(path)) as ClusterState;
       if (context.json) context.terminal.printJson(part(state));
       else context.terminal.print(lines(state, context.terminal.style));
     },
@@ -37,6 +38,12 @@ export const LOOK_COMMANDS: readonly Command[] = [
   look("status", "the cluster at a glance", (state) => state, statusLines),
   look("nodes", "the machines: memory, bandwidth, state", (state) => ({ nodes: state.nodes }), nodesLines),
   look("ps", "the deployments and where their layers are", (state) => ({ deployments: state.deployments }), deploymentsLines),
-  look("models", "the models that the nodes have", (state) => ({ models: state.models }), modelsLines),
+  look(
+    "models",
+    "the models that the nodes have",
+    (state) => ({ models: state.models }),
+    modelsLines,
+    "/cluster/v1/state?models=anew",
+  ),
   look("pending", "the machines that wait to be let in", (state) => ({ pending: state.pending }), pendingLines),
 ];

@@ -1,3 +1,4 @@
+import { isAbsolute } from "node:path";
 import type { Backend, Keys, Route } from "@clusterd/gateway";
 import type { Catalog } from "@clusterd/catalog";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
@@ -8,8 +9,9 @@ import { isLost } from "../on-demand/known-models.ts";
 import type { LoadOnRequest } from "../on-demand/load-on-request.ts";
 import type { Deployer } from "../planning/deploy.ts";
 import { displayNames, findNode } from "../state/names.ts";
+import type { Verifier } from "../keeping/verifier.ts";
 import type { Pulls } from "../pulls/pulls.ts";
-import { removeModel } from "../pulls/remove-model.ts";
+import { removeModel, removeUnused, type RemoveConfig } from "../pulls/remove-model.ts";
 import type { Store } from "../state/store.ts";
 import { clusterState } from "../state/view.ts";
 import type { EngineReach } from "./engine-reach.ts";
@@ -41,9 +43,13 @@ export interface BackendConfig {
   readonly keys: Keys;
   readonly dataPlane: Pick<DataPlane, "traffic">;
   readonly pulls: Pulls;
+  /** The models on this disk. */
+  readonly kept: Omit<RemoveConfig, "store" | "catalog"> & { readonly verifier: Pick<Verifier, "verify"> };
   readonly catalog: Catalog;
   /** A model came or went on this node. */
   modelsChanged(): void;
+  /** Looks at what is on this node's disk now. */
+  lookAtModels(): Promise<void>;
 }
 
 /** What the HTTP surface sees of this node. */
@@ -67,6 +73,8 @@ export function createBackend(config: BackendConfig): Backend {
     return now;
   };
   const routes = (): readonly Route[] => routesOf(store.state, createdSeconds);
+  /** A path means the model that this node knows there; anything else is a name. */
+  const named = (name: string): string => (isAbsolute(name) ? (config.catalog.known(name)?.profile.id ?? name) : name);
   function nodeNamed(name: string): { readonly node: NodeId; readonly name: string } {
     const node = findNode(store.state, name);
     if (node === null)
@@ -104,8 +112,9 @@ export function createBackend(config: BackendConfig): Backend {
       };
     },
     routes,
-    route(name, conversation) {
+    route(sent, conversation) {
       const known = conversation ?? null;
+      const name = named(sent);
       const model = conversation === undefined ? aliases.targetOf(name) : aliases.meant(name, conversation);
       const found = replicaFor(store.state, model, { conversation: known, warm: warm.of(known), workOf });
       if (found !== null && conversation !== undefined) {
@@ -118,11 +127,11 @@ export function createBackend(config: BackendConfig): Backend {
       return routes().find((route) => route.deployment === found) ?? null;
     },
     known: (model) => {
-      const found = onDemand.known(aliases.targetOf(model));
+      const found = onDemand.known(aliases.targetOf(named(model)));
       return found === null ? null : found.id;
     },
     async want(model, keepAliveSeconds) {
-      const found = onDemand.known(aliases.targetOf(model));
+      const found = onDemand.known(aliases.targetOf(named(model)));
       if (found === null) return null;
       const deployment = await onDemand.want(found, keepAliveSeconds);
       return routes().find((route) => route.deployment === deployment) ?? null;
@@ -186,7 +195,12 @@ export function createBackend(config: BackendConfig): Backend {
     pulls: {
       follow: (ref, options) => config.pulls.follow(options?.all === true ? aliases.targetOf(ref) : ref, options),
       cancel: (ref) => config.pulls.cancel(ref) || config.pulls.cancel(aliases.targetOf(ref)),
-      remove: (ref) => removeModel(store, config.catalog, ref, config.modelsChanged),
+      look: () => config.lookAtModels(),
+    },
+    models: {
+      remove: (ref, { unused }) => (unused ? removeUnused : removeModel)({ ...config, ...config.kept }, aliases.targetOf(ref)),
+      verify: (ref, { repair }) =>
+        config.kept.verifier.verify({ ref: ref === null ? null : aliases.targetOf(ref), repairs: repair }),
     },
   };
 }

@@ -1,5 +1,6 @@
 import {
-  sameModel,
+  ambiguous,
+  modelsNamed,
   type AdvertDeployment,
   type AdvertModel,
   type ContentId,
@@ -41,18 +42,29 @@ const modelsOf = (state: DaemonState): readonly AdvertModel[] => [
   ...[...state.others.values()].flatMap((other) => other.advert.models),
 ];
 
-/** The contents that nodes know by a name. */
+/** The contents that a name means, and the deployments that nobody's file has a name for. Of a name that several models go by: none. */
 function contentsNamed(state: DaemonState, wanted: string): ReadonlySet<ContentId> {
-  const named = ({ id, aliases }: AdvertModel): boolean =>
-    sameModel(id, wanted) || aliases.some((alias) => sameModel(alias, wanted));
-  return new Set(modelsOf(state).flatMap((model) => (named(model) ? [model.contentId] : [])));
+  const models = modelsOf(state);
+  const deployed = allDeployments(state).flatMap(({ contentId, view }) => [
+    { contentId, id: view.model, aliases: [] },
+    ...models.filter((model) => model.contentId === contentId),
+  ]);
+  // Where one of several is deployed, that is meant.
+  const clear = [[...models, ...deployed], deployed].find((each) => ambiguous(wanted, each).length === 0) ?? [];
+  return new Set(modelsNamed(wanted, clear).map(({ contentId }) => contentId));
 }
 
-/** A model's replicas: the deployments that a name of the model's own means, its id or any name under which a node knows it. */
+/**
+ * A model's replicas: the deployments that a name of the model's own means, its id or any name under which a node knows it. Where a name has
+ * come to mean other files since (a hub's branch that moved), those that run these; the others answer until such a one is deployed.
+ */
 function replicasOf(state: DaemonState, name: string): readonly AdvertDeployment[] {
   const wanted = name.trim();
   const known = contentsNamed(state, wanted);
-  return allDeployments(state).filter(({ contentId, view }) => sameModel(view.model, wanted) || known.has(contentId));
+  const found = allDeployments(state).filter(({ contentId }) => known.has(contentId));
+  const now = new Set(modelsNamed(wanted, modelsOf(state)).map(({ contentId }) => contentId));
+  const current = found.filter(({ contentId }) => now.has(contentId));
+  return current.length > 0 ? current : found;
 }
 
 /** The id of the model that a name means, deployed or not; null: none is called so. */

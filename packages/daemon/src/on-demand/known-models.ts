@@ -1,4 +1,4 @@
-import { sameModel, type AdvertModel, type DeploymentId, type NodeId } from "@clusterd/wire";
+import { ambiguous, modelsNamed, type AdvertModel, type DeploymentId, type NodeId } from "@clusterd/wire";
 import { partNamed } from "../planning/model-places.ts";
 import type { DaemonState } from "../state/daemon-state.ts";
 
@@ -12,14 +12,15 @@ function modelsThere(state: DaemonState): readonly AdvertModel[] {
 }
 
 /**
- * The model that a request names by its id or by any name under which a node knows it; null where no node that is there has it. Of
- * different models of one name the one that most nodes have, so that every node means the same; then what they have in parts.
+ * The model that a request names by its id, its REF or any name under which a node knows it; null where no node that is there has it, or where
+ * it is not clear which is meant. Of different models of one name the one that most nodes have, so that every node means the same; then what they have in parts.
  */
 export function knownModel(state: DaemonState, name: string): KnownModel | null {
   const wanted = name.trim();
+  const there = modelsThere(state);
+  if (ambiguous(wanted, there).length > 0) return null;
   const found = new Map<string, { readonly model: AdvertModel; count: number }>();
-  for (const model of modelsThere(state)) {
-    if (!sameModel(model.id, wanted) && !model.aliases.some((alias) => sameModel(alias, wanted))) continue;
+  for (const model of modelsNamed(wanted, there)) {
     const entry = found.get(model.contentId);
     if (entry === undefined) found.set(model.contentId, { model, count: 1 });
     else entry.count += 1;
@@ -27,7 +28,7 @@ export function knownModel(state: DaemonState, name: string): KnownModel | null 
   const [best] = [...found.values()].sort((a, b) => b.count - a.count || (a.model.contentId < b.model.contentId ? -1 : 1));
   if (best !== undefined) return best.model;
   // Nobody has all of it, but several may have it together; whether they do is looked at when it is loaded.
-  const part = partNamed(state, [wanted])?.part ?? null;
+  const part = partNamed(state, wanted)?.part ?? null;
   return part === null ? null : { id: part.model, contentId: part.contentId };
 }
 

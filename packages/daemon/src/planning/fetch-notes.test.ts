@@ -11,7 +11,7 @@ import {
 } from "@clusterd/wire";
 import type { DaemonState } from "../state/daemon-state.ts";
 import { fetchesFor, fetchNotes } from "./fetch-notes.ts";
-import { missingText, namesMeant, notAllThere, placesOf } from "./model-places.ts";
+import { missingText, notAllThere, partNamed, placesOf } from "./model-places.ts";
 
 const [A, B, C] = [asNodeId("a"), asNodeId("b"), asNodeId("c")];
 const content = asContentId("ab");
@@ -95,9 +95,8 @@ test("what is missing is named with who had it last, and what to do", () => {
   expect(placesOf(back, profile).missing).toEqual({ layers: [], head: false, bytes: 0 });
 });
 
-test("a reference without a quantisation means the usual one, or the only one there is", () => {
+test("a reference without a quantisation means the part there is; one with another, or of another revision, none", () => {
   const state = stateOf(part("0-3", true), nothing, nothing);
-  expect(namesMeant("hf:o/r", state)).toEqual(["o/r:Q4_K_M", "o/r:Q8_0"]);
-  expect(namesMeant("hf:o/r:Q5_K_M@main", state)).toEqual(["o/r:Q5_K_M"]);
-  expect(namesMeant("big", state)).toEqual(["big"]);
+  for (const ref of ["hf:o/r", "o/r:q8_0", "hf:O/R:Q8_0@main"]) expect(partNamed(state, ref)?.part.layers, ref).toBe("0-3");
+  for (const ref of ["hf:o/r:Q5_K_M", "hf:o/r@v1", "big"]) expect(partNamed(state, ref), ref).toBeNull();
 });

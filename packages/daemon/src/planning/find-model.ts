@@ -2,7 +2,8 @@ import type { Catalog, ModelFile } from "@clusterd/catalog";
 import {
   asClusterdError,
   ClusterdError,
-  sameModel,
+  ambiguous,
+  modelsNamed,
   type ContentId,
   type ControlAnswers,
   type ControlRequest,
@@ -11,7 +12,7 @@ import {
   type NodeId,
 } from "@clusterd/wire";
 import type { Store } from "../state/store.ts";
-import { namesMeant, notAllThere, partNamed, partOf, placesOf } from "./model-places.ts";
+import { notAllThere, partNamed, partOf, placesOf } from "./model-places.ts";
 
 const PROFILE_MS_MAX = 10_000;
 /** For the place of a model on the hub, where the cluster has all of it in parts: it is good to know, and no more. */
@@ -56,16 +57,17 @@ export function createFindModel(config: FindModelConfig): FindModel {
 
   /** The profile of a model that someone has whole, by its name. */
   async function whole(ref: string, signal: AbortSignal): Promise<ModelProfile | null> {
-    const own = catalog.known(ref);
-    if (own !== null) return own.profile;
-    const names = namesMeant(ref, store.state);
-    for (const [node, other] of store.state.others) {
-      const model = other.advert.models.find((candidate) =>
-        [candidate.id, ...candidate.aliases].some((id) => names.some((name) => sameModel(id, name))),
-      );
-      if (model !== undefined && other.state === "alive") return ask(node, model.contentId, signal);
-    }
-    return null;
+    // Read again, which an unchanged file costs nothing: it may be another by now, or be gone.
+    if (catalog.known(ref) !== null) return (await catalog.resolve(ref, signal)).profile;
+    const there = [...store.state.others].filter(([, { state }]) => state === "alive");
+    const models = there.flatMap(([node, { advert }]) => advert.models.map((model) => ({ ...model, node })));
+    const candidates = ambiguous(ref, models);
+    if (candidates.length > 0)
+      throw new ClusterdError("usage", `${ref} may be any of several models: ${candidates.join(", ")}.`, {
+        next: `Say which: ${candidates[0] ?? ref}, for example.`,
+      });
+    const [found] = modelsNamed(ref, models);
+    return found === undefined ? null : ask(found.node, found.contentId, signal);
   }
 
   /** The profile of a model of which members have parts, under the name that it has there. */
@@ -78,7 +80,7 @@ export function createFindModel(config: FindModelConfig): FindModel {
   }
 
   async function profileOf(ref: string, signal: AbortSignal, use: "describe" | "load" = "load"): Promise<ModelProfile> {
-    const known = (await whole(ref, signal)) ?? (await inParts(partNamed(store.state, namesMeant(ref, store.state)), signal));
+    const known = (await whole(ref, signal)) ?? (await inParts(partNamed(store.state, ref), signal));
     if (known !== null) return known;
     const profile = use === "describe" ? await catalog.describe(ref, signal) : (await catalog.resolve(ref, signal)).profile;
     config.modelsChanged();
@@ -139,7 +141,7 @@ export function createFindModel(config: FindModelConfig): FindModel {
     async toLoad(ref, signal) {
       const known = await whole(ref, signal);
       if (known !== null) return { profile: known, hub: null };
-      const parts = await inParts(partNamed(store.state, namesMeant(ref, store.state)), signal);
+      const parts = await inParts(partNamed(store.state, ref), signal);
       if (parts !== null) return fromParts(ref, parts, signal);
       try {
         return { profile: await profileOf(ref, signal), hub: null };

@@ -1,9 +1,10 @@
 import { formatBytes } from "@clusterd/device";
 import {
+  ambiguous,
   ClusterdError,
   layersText,
+  modelsNamed,
   parseLayers,
-  sameModel,
   type Advert,
   type ContentId,
   type HeldLayers,
@@ -70,15 +71,12 @@ export function missingOf({ layers, inputBytes, outputBytes }: ModelProfile, all
 }
 
 /** A part of the model that a name means, on a member that is there: the name under which it was loaded. */
-export function partNamed(
-  state: DaemonState,
-  names: readonly string[],
-): { readonly node: NodeId; readonly part: HeldPart } | null {
-  for (const [node, { held }] of factsThere(state)) {
-    const part = held?.find(({ model }) => names.some((name) => sameModel(model, name)));
-    if (part !== undefined) return { node, part };
-  }
-  return null;
+export function partNamed(state: DaemonState, ref: string): { readonly node: NodeId; readonly part: HeldPart } | null {
+  const parts = factsThere(state).flatMap(([node, { held }]) =>
+    (held ?? []).map((part) => ({ id: part.model, aliases: [], node, part })),
+  );
+  const [found] = ambiguous(ref, parts).length > 0 ? [] : modelsNamed(ref, parts);
+  return found ?? null;
 }
 
 /** Who is there and has a part of a model, with the name that it has there. */
@@ -88,21 +86,6 @@ export function partOf(state: DaemonState, contentId: ContentId): { readonly nod
     if (part !== undefined) return { node, part };
   }
   return null;
-}
-
-/** The ids that an `hf:` REF may mean; any other is itself. */
-export function namesMeant(ref: string, state: DaemonState): readonly string[] {
-  if (!ref.startsWith("hf:")) return [ref];
-  const name = ref.slice("hf:".length).replace(/@[^@]*$/u, "");
-  if (name.includes(":")) return [name];
-  // Without a quantisation: the usual one, or the only one there is.
-  const here = factsThere(state)
-    .flatMap(([, { held }]) => held ?? [])
-    .map(({ model }) => model)
-    .filter((id) => id.toLowerCase().startsWith(`${name.toLowerCase()}:`));
-  const [only] = here;
-  const usual = `${name}:Q4_K_M`;
-  return only !== undefined && new Set(here).size === 1 ? [usual, only] : [usual];
 }
 
 /** What is missing, in words: `layers 8-11, the embeddings and the output (1.2 GB)`. */

@@ -6,6 +6,7 @@ import { LOG_LINES_MAX } from "../limits.ts";
 import { drainBody, loadBody, noFields, oneName } from "../request/control-bodies.ts";
 import { invalidField } from "../request/field-rules.ts";
 import { aliasRoutes } from "./alias-routes.ts";
+import { keepingRoutes } from "./keeping-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { pullRoutes } from "./pull-routes.ts";
 import type { StateEvents } from "./state-events.ts";
@@ -22,7 +23,11 @@ function logLines(query: string | undefined): number {
 /** Everything under `/cluster/v1`: what the cluster is, and what may be done with it. */
 export function clusterRoutes(backend: Backend, bodies: BodyReader, events: StateEvents): Hono<GatewayEnv> {
   const app = new Hono<GatewayEnv>();
-  app.get("/state", (c) => c.json(backend.state()));
+  app.get("/state", async (c) => {
+    // `?models=anew`: who asks for the models wants them as they are now.
+    if (c.req.query("models") === "anew") await backend.pulls.look();
+    return c.json(backend.state());
+  });
   app.get("/events", (c) => events.open(c.get("cut")));
   app.get("/logs", (c) => c.json({ lines: backend.logs(logLines(c.req.query("lines"))) }));
   app.route("/aliases", aliasRoutes(backend.aliases, bodies));
@@ -31,6 +36,7 @@ export function clusterRoutes(backend: Backend, bodies: BodyReader, events: Stat
   app.post("/load", async (c) => c.json(await backend.load(loadBody(await bodies.read(c.req.raw)))));
   app.post("/unload", async (c) => c.json(await backend.unload(oneName(await bodies.read(c.req.raw), "model"))));
   app.route("/", pullRoutes(backend, bodies));
+  app.route("/", keepingRoutes(backend, bodies));
   app.post("/approve", async (c) => c.json(await backend.approve(oneName(await bodies.read(c.req.raw), "code"))));
   app.post("/remove", async (c) => c.json(await backend.remove(oneName(await bodies.read(c.req.raw), "node"))));
   app.post("/drain", async (c) => {

@@ -1,4 +1,4 @@
-import { ClusterdError, sameModel, type AliasView, type ModelId, type ModelView } from "@clusterd/wire";
+import { ambiguous, ClusterdError, sameModel, type AliasView, type ModelId, type ModelView } from "@clusterd/wire";
 import type { Backend, Route } from "../backend.ts";
 import type { Caller } from "../gateway-env.ts";
 import { mayUse, meansModel } from "../key-limits.ts";
@@ -17,6 +17,16 @@ export function modelNamed(backend: Backend, name: string): ModelId {
 export function unknownModel(backend: Backend, model: string): ClusterdError {
   const loaded = modelsOf(backend).map((route) => route.model);
   const unloaded = unloadedModels(backend).map(({ id }) => id);
+  const several = ambiguous(model, [...backend.state().models, ...loaded.map((id) => ({ id, aliases: [] }))]);
+  if (several.length > 0)
+    return new ClusterdError(
+      "model_not_found",
+      `${JSON.stringify(model.slice(0, NAME_SHOWN_MAX))} may be any of several models.`,
+      {
+        param: "model",
+        next: `Say which: ${listed(several)}.`,
+      },
+    );
   const next = [
     loaded.length === 0 ? "No model is loaded." : `Loaded: ${listed(loaded)}.`,
     unloaded.length === 0 ? null : `Loaded when asked for: ${listed(unloaded)}.`,

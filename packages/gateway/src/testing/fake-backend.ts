@@ -161,6 +161,9 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
     tunnelBytes: () => ({ sent: 10, received: 20 }),
     aliases: fakeAliases(),
     pulls: {
+      async look() {
+        calls.push(["look"]);
+      },
       async *follow(ref, options) {
         calls.push(options?.all === true ? ["pull", ref, "all"] : ["pull", ref]);
         if (ref === "hf:o/nothing") {
@@ -175,9 +178,17 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
         calls.push(["cancel", ref]);
         return true;
       },
-      async remove(ref) {
-        calls.push(["rm", ref]);
-        return { model: ref, bytes: 10 };
+    },
+    models: {
+      async remove(ref, { unused }) {
+        calls.push(unused ? ["rm", ref, "unused"] : ["rm", ref]);
+        return { model: ref, bytes: 10, partBytes: 0, layers: unused ? "0-3" : null };
+      },
+      async *verify(ref, { repair }) {
+        calls.push(["verify", ref, repair]);
+        if (ref === "nobody") throw new ClusterdError("not_found", "There is nothing of nobody on this node.");
+        yield { event: "right", model: "o/r:Q8_0", path: "/m/o/r/x.gguf", bytes: 10 };
+        yield { event: "done", files: 1, bytes: 10, damaged: 0, repaired: 0, unverifiable: 0 };
       },
     },
     setRoutes(...next) {
