@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import {
+  blockDigest,
   blocksFor,
   bytesOf,
   fetchBlocks,
@@ -15,11 +16,13 @@ import { ClusterdError, type ContentId, type NodeId } from "@clusterd/wire";
 import { hasWhole } from "../planning/model-places.ts";
 import type { UseBook } from "../keeping/use-book.ts";
 import type { Store } from "../state/store.ts";
+import { NO_WORDS, type ManifestWord, type ManifestWords } from "../weights/manifest-words.ts";
+import type { Manifests } from "../weights/manifests.ts";
 import type { MemberWeights } from "../weights/member-weights.ts";
 import { inOwnOrder } from "./block-share.ts";
 import type { Distrust } from "./distrust.ts";
 import type { HeldParts } from "./held-parts.ts";
-import { judge } from "./jury.ts";
+import { judge, type Juror } from "./jury.ts";
 import { createOwnShare } from "./own-share.ts";
 import { fetchersOf, holdersOf, type Fetcher } from "./swarm-members.ts";
 
@@ -36,6 +39,8 @@ export interface SwarmConfig {
   readonly shards: ShardStore;
   readonly held: HeldParts;
   readonly distrust: Distrust;
+  /** What is known of the model's bytes by a hub's word. */
+  readonly manifests: Pick<Manifests, "ask" | "keep">;
   /** A member's weights of a model; null where it cannot be reached. Disposed of by who asks. */
   weightsOf(node: NodeId, contentId: ContentId): MemberWeights | null;
   /** What is still to be written counts when others ask for room. */
@@ -149,8 +154,36 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
     return found;
   }
 
+  let words: ManifestWords = NO_WORDS;
+
+  /** A block is not what a manifest says: the others who have it decide, and without any the manifest, which a hub stands behind. */
+  async function settle(
+    { block, bytes, from }: { readonly block: Block; readonly bytes: Buffer; readonly from: BlockSource },
+    { sha256, by }: ManifestWord,
+    within: AbortSignal,
+  ): Promise<string | null> {
+    const jurors = [...members.values()].flatMap(({ source, node, weights }): readonly Juror[] =>
+      source === from || isGone(node) || !weights.has(block) ? [] : [weights],
+    );
+    const manifest: Juror = { name: `the manifest of ${by}`, has: () => true, digest: () => Promise.resolve(sha256) };
+    const fromHub = hub === null ? null : (limit: AbortSignal): Promise<Buffer> => hub.read(block, limit);
+    const settled =
+      jurors.length === 0 && fromHub === null
+        ? sha256
+        : await judge({ block, bytes, from: from.name, jurors: [manifest, ...jurors], fromHub, model }, within);
+    if (settled === sha256 || by === null) return settled;
+    words.withdraw(by);
+    log(
+      `The manifest that ${by} tells of ${model} is not what others have (block ${block.index}): it is not relied on any more.`,
+    );
+    return settled;
+  }
+
   async function expected(block: Block, source: BlockSource, within: AbortSignal, bytes: Buffer): Promise<string | null> {
+    const word = words.about(block, source.name);
+    if (word !== null && (word.by === null || blockDigest(bytes) === word.sha256)) return word.sha256;
     if (source === hub) return null;
+    if (word !== null) return settle({ block, bytes, from: source }, word, within);
     const head = root === null ? undefined : members.get(root);
     if (head !== undefined && source === head.source) return null;
     if (head !== undefined && head.droppedMs === null && head.weights.has(block)) return head.weights.digest(block, within);
@@ -203,6 +236,9 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
       using _coming = config.uses.coming(() => bytesOf(blocks.filter((block) => !shard.has(block))));
       using _ = held.fetching(contentId, model, wish, shard.layout);
       await Promise.allSettled([...members.values()].map(({ source }) => source.refresh?.(signal)));
+      // Not before: a member of an earlier version ends a connection that asks for it.
+      const tellers = [...members.values()].map(({ weights }) => weights);
+      if (missing > 0) words = await config.manifests.ask(contentId, tellers, signal);
       if (missing > 0) log(`fetching ${what}: ${missing} bytes`);
       if (missing > 0 && (wanted.settleMs ?? 0) > 0) await pause(wanted.settleMs, undefined, { signal });
       await fetchBlocks({
@@ -217,6 +253,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
           expected(block, source === hubCounted && hub !== null ? hub : source, within, bytes),
         isOurs: createOwnShare({ self: store.state.self, contentId, fetchers }),
       });
+      await config.manifests.keep(contentId, words, signal);
       if (missing > 0) log(`${what} came: ${[...came].map(([name, bytes]) => `${bytes} bytes from ${name}`).join(", ")}`);
       return came;
     },

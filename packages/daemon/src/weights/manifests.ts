@@ -17,7 +17,6 @@ const TELLERS_MAX = 8;
 const ASK_MS_MAX = 5_000;
 /** Of one core's time while pulled files are read through: whatever else the node has to do goes first. */
 const READ_SHARE = 0.25;
-/** A start, or a pull, has better things to do in its first moments. */
 const CALM_MS = 3_000;
 
 export interface ManifestsConfig {
@@ -28,6 +27,8 @@ export interface ManifestsConfig {
   pulled(): readonly ModelFile[];
   /** The folder they are in. */
   readonly modelsDir: string;
+  /** How long nothing is read after a start or a pull, which have better things to do; milliseconds. */
+  readonly calmMs?: number;
   log(message: string): void;
   readonly signal: AbortSignal;
 }
@@ -65,7 +66,7 @@ export function createManifests(config: ManifestsConfig): Manifests {
   async function readThrough(): Promise<void> {
     do {
       isMore = false;
-      await pause(CALM_MS, undefined, { signal, ref: false });
+      await pause(config.calmMs ?? CALM_MS, undefined, { signal, ref: false });
       for (const file of config.pulled()) await readOne(file);
     } while (isMore);
   }

@@ -22,6 +22,8 @@ export interface MemberWeights extends AsyncDisposable {
   headers(signal: AbortSignal): Promise<ShardHeaders>;
   /** SHA-256 of a block as it has it; null: it has it not. */
   digest(block: Block, signal: AbortSignal): Promise<string | null>;
+  /** What the model's bytes must be, as it knows that from a hub; null: it does not. */
+  manifest(signal: AbortSignal): Promise<string | null>;
   has(block: Block): boolean;
   /** Learns which blocks it has. */
   refresh(signal: AbortSignal): Promise<void>;
@@ -132,6 +134,9 @@ export function memberWeights(
     },
     async digest(block, signal) {
       return (await ask(questions, { want: "digest", index: block.index }, { signal }))?.toString("latin1") ?? null;
+    },
+    async manifest(signal) {
+      return (await ask(questions, { want: "manifest" }, { signal }))?.toString("utf8") ?? null;
     },
     async refresh(signal) {
       await map(signal);

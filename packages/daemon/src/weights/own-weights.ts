@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { openLastUse, openShardStore, type Catalog, type ModelFile, type ShardStore } from "@clusterd/catalog";
+import { createManifestStore, openLastUse, openShardStore, type Catalog, type ModelFile } from "@clusterd/catalog";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
 import type { ContentId, NodeId } from "@clusterd/wire";
 import { advertModels } from "../advert-facts.ts";
@@ -19,6 +19,7 @@ import { createGather } from "../swarm/gather.ts";
 import { createPullWhole } from "../swarm/pull-whole.ts";
 import type { WholeCopyConfig } from "../swarm/whole-copy.ts";
 import { createLayerFetch, type LayerFetch } from "./layer-fetch.ts";
+import { createManifests, type Manifests } from "./manifests.ts";
 import { reachWeights } from "./reach-weights.ts";
 import { createTransferLimits } from "./transfer-limits.ts";
 import { createWeightOffers, type WeightOffers } from "./weight-offers.ts";
@@ -49,9 +50,9 @@ export interface OwnWeights extends AsyncDisposable {
   readonly layers: LayerFetch;
   readonly offers: WeightOffers;
   readonly pulls: Pulls;
+  readonly manifests: Manifests;
   readonly headFiles: ReturnType<typeof createHeadFiles> & Pick<ControlLoopConfig, "checkFiles">;
   readonly kept: OwnKeeping;
-  readonly shards: ShardStore;
   /** Tells the cluster anew which models are here. */
   modelsChanged(): void;
 }
@@ -74,6 +75,7 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
   const modelsChanged = (): void => {
     store.dispatch({ type: "own", facts: { models: advertModels(catalog.list(), (file) => kept.keeping.diskBytesOf(file)) } });
+    manifests.readPulled();
   };
   const limits = createTransferLimits(store, config);
   const pulling: Catalog["pull"] = (ref, pullOptions) =>
@@ -92,12 +94,25 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
       log,
     }),
   );
+  const manifestStore = createManifestStore(join(paths.cache, "manifests"));
+  const manifests = opening.use(
+    createManifests({
+      store: manifestStore,
+      fileOf,
+      pulled: () => catalog.list().flatMap(({ source, file }) => (source === "pulled" ? [file] : [])),
+      modelsDir: paths.models,
+      log,
+      signal,
+    }),
+  );
+  manifests.readPulled();
   const held = opening.use(createHeldParts({ store, catalog, shards }));
   const swarm: WholeCopyConfig = {
     store,
     shards,
     held,
     distrust: createDistrust(),
+    manifests,
     weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh, nameOf }, node, contentId),
     uses,
     log,
@@ -128,7 +143,9 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   );
   const { beforeUse } = kept;
   const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
-  const offers = opening.use(createWeightOffers({ dataPlane, layers, uses, fingerprintOf }));
+  const offers = opening.use(
+    createWeightOffers({ dataPlane, layers, uses, manifestOf: (id) => manifests.textOf(id), fingerprintOf }),
+  );
   const weightFiles: WeightFiles = {
     byContent: fileOf,
     beforeWorker: (request, within) => beforeUse.worker(request.contentId, { ...request, isHead: false }, within),
@@ -137,16 +154,16 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   const stack = opening.move();
   return {
     fileOf,
-    digests: createModelWeights(weightFiles, join(paths.cache, "digests")),
+    digests: createModelWeights(weightFiles, join(paths.cache, "digests"), manifestStore),
     layers,
     offers,
     pulls,
+    manifests,
     headFiles: {
       ...createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh, nameOf, log }),
       checkFiles: ({ contentId }, within) => beforeUse.head(contentId, within),
     },
     kept,
-    shards,
     modelsChanged,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };

@@ -16,13 +16,19 @@ let aheadBytes = 0;
 export interface ServeOptions {
   /** Null or absent: as fast as it goes. */
   readonly pace?: Pace | null;
+  /** What the model's bytes must be, as this node knows it from a hub; absent: it knows nothing. */
+  readonly manifest?: () => Promise<string | null>;
 }
 
 /**
  * Answers one member's connection for a model's bytes, ask by ask, until it ends. The next answer is read from the disk while one goes
  * out, as far as there is room for it: a connection holds two blocks at most.
  */
-export async function serveWeights(socket: Socket, model: HeldModel, { pace = null }: ServeOptions = {}): Promise<void> {
+export async function serveWeights(
+  socket: Socket,
+  model: HeldModel,
+  { pace = null, manifest = nothing }: ServeOptions = {},
+): Promise<void> {
   const closed = new AbortController();
   socket.on("error", () => socket.destroy());
   socket.once("close", () => closed.abort());
@@ -39,7 +45,7 @@ export async function serveWeights(socket: Socket, model: HeldModel, { pace = nu
       const isAhead = aheadBytes + bytes <= AHEAD_BYTES_MAX;
       if (!isAhead) await before;
       if (isAhead) aheadBytes += bytes;
-      const answer = await answerTo(ask, model, packing, pace).finally(() => {
+      const answer = await answerTo(ask, model, manifest, packing, pace).finally(() => {
         if (isAhead) void before.catch(() => undefined).then(() => (aheadBytes -= bytes));
       });
       await before;
@@ -55,6 +61,10 @@ export async function serveWeights(socket: Socket, model: HeldModel, { pace = nu
   socket.destroy();
 }
 
+async function nothing(): Promise<null> {
+  return null;
+}
+
 async function missing(socket: Socket): Promise<void> {
   socket.write(encodeLine({ missing: true }));
 }
@@ -68,6 +78,7 @@ function bytesOf({ want, ...rest }: WeightAsk, { layout }: HeldModel): number {
 async function answerTo(
   ask: WeightAsk,
   model: HeldModel,
+  manifest: () => Promise<string | null>,
   packing: PackingSense,
   pace: Pace | null,
 ): Promise<PreparedAnswer | null> {
@@ -75,6 +86,10 @@ async function answerTo(
   if (ask.want === "map") {
     const partBytes = layout.parts.map(({ fileBytes }) => fileBytes);
     return prepareAnswer(Buffer.from(JSON.stringify({ names, partBytes, present: presentBits(model) })), null, pace);
+  }
+  if (ask.want === "manifest") {
+    const text = await manifest();
+    return text === null ? null : prepareAnswer(Buffer.from(text), null, pace);
   }
   if (ask.want === "header")
     return ask.index < layout.parts.length

@@ -1,6 +1,7 @@
-/** What one node asks of another's model: what there is, a part's header, a block, or what a block is. */
+/** What one node asks of another's model: what there is, what its bytes must be, a part's header, a block, or what a block is. */
 export type WeightAsk =
   | { readonly want: "map" }
+  | { readonly want: "manifest" }
   | { readonly want: "header"; readonly index: number; readonly packed?: boolean }
   /** `packed`: slices of it may come compressed by zstd. */
   | { readonly want: "block"; readonly index: number; readonly packed?: boolean }
@@ -18,7 +19,7 @@ export interface WeightSlice {
   readonly sent: number;
 }
 
-const WANTS: ReadonlySet<string> = new Set(["map", "header", "block", "digest"]);
+const WANTS: ReadonlySet<string> = new Set(["map", "manifest", "header", "block", "digest"]);
 
 export const encodeLine = (value: WeightAsk | WeightAnswer | WeightSlice): string => `${JSON.stringify(value)}\n`;
 
@@ -26,7 +27,7 @@ export const encodeLine = (value: WeightAsk | WeightAnswer | WeightSlice): strin
 export function parseAsk(line: string): WeightAsk | null {
   const { want, index, packed } = objectIn(line);
   if (typeof want !== "string" || !WANTS.has(want)) return null;
-  if (want === "map") return { want };
+  if (want === "map" || want === "manifest") return { want };
   return isCount(index) ? ({ want, index, ...(packed === true ? { packed } : {}) } as WeightAsk) : null;
 }
 

@@ -13,6 +13,8 @@ export interface WeightOffersConfig {
   readonly layers: Pick<LayerFetch, "held">;
   /** What others are reading stays. */
   readonly uses: UseBook;
+  /** What a model's bytes must be, for who asks; null: nobody knows. */
+  manifestOf(contentId: ContentId): Promise<string | null>;
   fingerprintOf(node: NodeId): string | null;
 }
 
@@ -22,7 +24,7 @@ export interface WeightOffers extends Disposable {
   ticketFor(from: NodeId, contentId: ContentId): Promise<Uint8Array | null>;
 }
 
-export function createWeightOffers({ dataPlane, layers, uses, fingerprintOf }: WeightOffersConfig): WeightOffers {
+export function createWeightOffers({ dataPlane, layers, uses, manifestOf, fingerprintOf }: WeightOffersConfig): WeightOffers {
   const offers = new Map<string, { readonly offer: Offer; readonly fingerprint: string }>();
   const drop = (key: string): void => {
     offers.get(key)?.offer[Symbol.dispose]();
@@ -47,7 +49,7 @@ export function createWeightOffers({ dataPlane, layers, uses, fingerprintOf }: W
           using _reading = uses.hold(contentId, WHOLE);
           const model = await layers.held(contentId).catch(() => null);
           if (model === null) socket.destroy();
-          else await serveWeights(socket, model);
+          else await serveWeights(socket, model, { manifest: () => manifestOf(contentId) });
         },
       });
       offers.set(key, { offer, fingerprint });
