@@ -15,7 +15,8 @@ import type { DaemonState, PlanWish } from "../state/daemon-state.ts";
 import { placeNames } from "../state/names.ts";
 import { allDeployments } from "../state/view.ts";
 import { linkTable, plannerNodes, type Machine } from "./cluster-machines.ts";
-import { fetchesFor, fetchNotes } from "./fetch-notes.ts";
+import { leftOutNotes, noDiskRoom, shortDisks, shortNotes, type ShortDisk } from "./disk-room.ts";
+import { fetchesFor, fetchNotes, type StageFetch } from "./fetch-notes.ts";
 import { hasWhole, placesOf, type ModelPlaces } from "./model-places.ts";
 import { usedMemory } from "./used-memory.ts";
 
@@ -90,25 +91,59 @@ function replicaHosts(state: DaemonState, content: ContentId, except: ReadonlySe
   return new Set(others.flatMap(({ view }) => [view.head, ...view.stages.map((stage) => placeOf(stage.node).node)]));
 }
 
-/** The plan for a model on the cluster as it is now, nodes by the names people see. */
+/**
+ * The plan for a model on the cluster as it is now, nodes by the names people see. Of a model that no member has all of, nodes without room
+ * on their disks for their parts are left out; throws `does_not_fit` where it then does not fit any more.
+ */
 export function planForCluster(...asked: Parameters<typeof clusterRequest>): PlanResult {
+  const [state, , , , question = {}] = asked;
   const about = clusterRequest(...asked);
-  const result = plan(about.request);
-  return result.feasible ? withFetchNotes(result, about, asked[0], asked[4]) : result;
+  const left: ShortDisk[] = [];
+  for (let { request } = about; ;) {
+    const result = plan(request);
+    if (!result.feasible && left.length > 0) throw noDiskRoom(request.model.id, left);
+    if (!result.feasible) return result;
+    const short = isInParts(about) ? disksShortFor(result, about, state, question) : [];
+    if (short.length === 0) {
+      const placement = withFetchNotes(result, about, state, question);
+      return { ...placement, notes: [...placement.notes, ...leftOutNotes(left)] };
+    }
+    left.push(...short);
+    const names = short.map(({ node }) => node);
+    if (names.some((name) => name === request.head || request.pins.some(({ node }) => node === name)))
+      throw noDiskRoom(request.model.id, short);
+    request = { ...request, without: [...request.without, ...placesOn(request, names)] };
+  }
 }
 
-/** A placement that says what its nodes have to fetch, and from whom. */
-export function withFetchNotes(
+/** Whether no member has all of a model that is there, or comes from a hub: each must keep its own part. */
+const isInParts = ({ places, isNowhere }: Asked): boolean => places.holders.size === 0 && !isNowhere;
+
+/** All places of these hosts. */
+function placesOn({ nodes }: PlanRequest, hosts: readonly string[]): readonly string[] {
+  return nodes.map(({ name }) => name).filter((name) => hosts.includes(placeOf(name).node));
+}
+
+function fetchesOf(
   placement: Placement,
-  { request, isNowhere, places }: Asked,
+  { request, places }: Asked,
   state: DaemonState,
-  question: PlanQuestion = {},
-): Placement {
-  if (isNowhere && question.fromHub !== true) return { ...placement, notes: [...placement.notes, AS_IF_THERE] };
-  const hub = question.fromHub === true ? "the hub" : null;
+  { fromHub }: PlanQuestion,
+): readonly StageFetch[] {
   const { model: profile, links } = request;
-  const fetches = fetchesFor({ profile, placement, places, names: placeNames(state), links, hub });
-  return { ...placement, notes: [...placement.notes, ...fetchNotes(fetches)] };
+  return fetchesFor({ profile, placement, places, names: placeNames(state), links, hub: fromHub === true ? "the hub" : null });
+}
+
+function disksShortFor(placement: Placement, about: Asked, state: DaemonState, question: PlanQuestion): readonly ShortDisk[] {
+  return shortDisks(state, about.request.model.contentId, fetchesOf(placement, about, state, question), placeNames(state));
+}
+
+/** A placement that says what its nodes have to fetch, from whom, and where the disk is too small for that. */
+export function withFetchNotes(placement: Placement, about: Asked, state: DaemonState, question: PlanQuestion = {}): Placement {
+  if (about.isNowhere && question.fromHub !== true) return { ...placement, notes: [...placement.notes, AS_IF_THERE] };
+  const notes = fetchNotes(fetchesOf(placement, about, state, question));
+  const short = isInParts(about) ? [] : shortNotes(disksShortFor(placement, about, state, question));
+  return { ...placement, notes: [...placement.notes, ...notes, ...short] };
 }
 
 /**
