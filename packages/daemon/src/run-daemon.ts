@@ -388,7 +388,10 @@ async function compose(
     pulls: own.pulls,
     kept: own.kept,
     modelsChanged,
-    lookAtModels: () => modelWatch.look(),
+    async lookAtModels() {
+      await modelWatch.look();
+      await own.kept.keeping.look();
+    },
     mesh: running,
     deployer,
     onDemand,

@@ -19,6 +19,8 @@ const KEEP_ALIVE = "30m";
 const PORT = { min: 0, max: 65_535 };
 const DETACH_MS_MAX = 300_000;
 const LOOK_MS = 200;
+/** Said of the disk. */
+const NO_LIMIT = "none";
 /** Of a daemon that ended at once: its last words. */
 const LAST_LINES = 4;
 
@@ -49,6 +51,11 @@ export const joinCommand: Command = command({
     ),
     "no-mdns": toggle("do not look on the network by mDNS"),
     memory: value("SIZE", "give models at most this much memory, e.g. 8GB", sizeText),
+    disk: value(
+      "SIZE",
+      "let fetched models take at most this much of the disk, from now on, e.g. 200GB; none: all of it",
+      diskText,
+    ),
     bandwidth: value("SIZE", "this machine's memory bandwidth per second, e.g. 120GB", sizeText),
     load: text("REF", "deploy this model at the start"),
     upstream: text("FILE", "services to ask where the cluster cannot serve (default: HOME/upstream.json, where it is)", {
@@ -93,6 +100,7 @@ export const joinCommand: Command = command({
       mdns: !flags["no-mdns"],
       trustedLinks: flags["trust-link"],
       ...(flags.memory === undefined ? {} : { memoryBytes: parseSize(flags.memory) }),
+      ...(flags.disk === undefined ? {} : { diskBytes: flags.disk === NO_LIMIT ? null : parseSize(flags.disk) }),
       ...(flags.bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseSize(flags.bandwidth) }),
       ...(flags["fetch-rate"] === undefined
         ? {}
@@ -114,6 +122,11 @@ export const joinCommand: Command = command({
     return context.signal.aborted && context.signal.reason === "SIGINT" ? EXIT.interrupted : EXIT.done;
   },
 });
+
+/** A size, or that there is no limit. */
+function diskText(given: string, flag: string): string {
+  return given.trim().toLowerCase() === NO_LIMIT ? NO_LIMIT : sizeText(given, flag);
+}
 
 /** Checked here already, so that a typing error ends before anything starts. */
 function sizeText(given: string, flag: string): string {

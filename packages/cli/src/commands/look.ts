@@ -4,6 +4,7 @@ import { command, type Command } from "../arguments/command.ts";
 import type { Context } from "../context.ts";
 import type { Style } from "../text/style.ts";
 import { deploymentsLines } from "../views/deployments-view.ts";
+import { disksLines } from "../views/disk-view.ts";
 import { modelsLines } from "../views/models-view.ts";
 import { nodesLines } from "../views/nodes-view.ts";
 import { pendingLines } from "../views/pending-view.ts";
@@ -34,14 +35,23 @@ function look(
   });
 }
 
+function nodesAndDisks(state: ClusterState, style: Style): string[] {
+  const disks = disksLines(state, style);
+  return [...nodesLines(state, style), ...(disks.length === 0 ? [] : ["", ...disks])];
+}
+
 export const LOOK_COMMANDS: readonly Command[] = [
   look("status", "the cluster at a glance", (state) => state, statusLines),
-  look("nodes", "the machines: memory, bandwidth, state", (state) => ({ nodes: state.nodes }), nodesLines),
+  look("nodes", "the machines: memory, bandwidth, state", (state) => ({ nodes: state.nodes }), nodesAndDisks),
   look("ps", "the deployments and where their layers are", (state) => ({ deployments: state.deployments }), deploymentsLines),
   look(
     "models",
-    "the models that the nodes have",
-    (state) => ({ models: state.models }),
+    "the models that the nodes have, whole and in parts, and what they take on the disks",
+    (state) => ({
+      models: state.models,
+      parts: state.nodes.flatMap(({ id, held = [] }) => held.map((part) => ({ node: id, ...part }))),
+      disks: state.nodes.map(({ id, disk = null }) => ({ node: id, disk })),
+    }),
     modelsLines,
     "/cluster/v1/state?models=anew",
   ),

@@ -4,7 +4,6 @@ import { findDaemon } from "../api/find-daemon.ts";
 import { command, type Command } from "../arguments/command.ts";
 import { toggle } from "../arguments/flag.ts";
 import type { Context } from "../context.ts";
-import { absoluteRef } from "../model-ref.ts";
 import { printable } from "../text/printable.ts";
 import { pullLine } from "../views/pulls-view.ts";
 
@@ -71,18 +70,3 @@ function tell({ terminal, json }: Context, ref: string, event: PullEvent): void 
     `${printable(event.model)} is here: ${printable(event.path)} (${formatBytes(event.bytes)}, sha256 ${event.sha256})`,
   );
 }
-
-export const rmCommand: Command = command({
-  name: "rm",
-  summary: "delete a pulled model from this node's home",
-  positionals: [{ name: "REF", required: true, summary: "its id, or the REF it was pulled by" }],
-  flags: {},
-  examples: [["clusterd rm hf:unsloth/Qwen3-8B-GGUF:Q8_0", "files of your own elsewhere are never deleted"]],
-  async run(context, { args }) {
-    const client = await findDaemon(context.home, context.signal);
-    const model = absoluteRef(args[0] ?? "", context.cwd);
-    const removed = (await client.post("/cluster/v1/rm", { model })) as { readonly model: string; readonly bytes: number };
-    if (context.json) context.terminal.printJson({ ...removed, removed: true });
-    else context.terminal.print(`${printable(removed.model)} is deleted: ${formatBytes(removed.bytes)} are free again.`);
-  },
-});

@@ -8,8 +8,10 @@ import { loadCommand, unloadCommand } from "./load.ts";
 import { LOOK_COMMANDS } from "./look.ts";
 import { MEMBER_COMMANDS } from "./members.ts";
 import { planCommand } from "./plan.ts";
-import { pullCommand, rmCommand } from "./pull.ts";
+import { pullCommand } from "./pull.ts";
+import { rmCommand } from "./rm.ts";
 import { runCommand } from "./run.ts";
+import { verifyCommand } from "./verify.ts";
 
 /** Every command there is. */
 export const COMMANDS: readonly Command[] = [
@@ -24,6 +26,7 @@ export const COMMANDS: readonly Command[] = [
   runCommand,
   pullCommand,
   rmCommand,
+  verifyCommand,
   engineCommand,
   logsCommand,
   completionCommand(() => COMMANDS),

@@ -3,6 +3,7 @@ import type { ClusterState } from "@clusterd/wire";
 import { printable } from "../text/printable.ts";
 import type { Style } from "../text/style.ts";
 import { table } from "../text/table.ts";
+import { disksLines, partsLines } from "./disk-view.ts";
 import { nodeNames } from "./node-names.ts";
 
 /** Where a file is another tool's, that is said: it must not surprise who cleans up there. */
@@ -12,6 +13,9 @@ function withSource(node: string, source: string | undefined): string {
 
 /** The models that some node has. */
 export function modelsLines(state: ClusterState, style: Style): string[] {
+  const parts = partsLines(state);
+  const kept = [...withGap(parts), ...withGap(disksLines(state, style))];
+  if (state.models.length === 0 && parts.length > 0) return kept.slice(1);
   if (state.models.length === 0) return ["No node has a model yet. Deploy one from a file: clusterd load PATH.gguf"];
   const nameOf = nodeNames(state);
   const columns = [
@@ -30,7 +34,14 @@ export function modelsLines(state: ClusterState, style: Style): string[] {
     String(model.contextMax),
     printable(`${model.architecture} ${model.quantisation}`),
     model.aliases.map(printable).join(", "),
-    model.nodes.map((node, at) => withSource(nameOf(node), model.sources?.[at])).join(", "),
+    model.nodes.map((node, at) => withSize(withSource(nameOf(node), model.sources?.[at]), model.diskBytes?.[at])).join(", "),
   ]);
-  return table(columns, rows, style);
+  return [...table(columns, rows, style), ...kept];
+}
+
+const withGap = (lines: readonly string[]): readonly string[] => (lines.length === 0 ? [] : ["", ...lines]);
+
+/** What it takes on that node's disk. */
+function withSize(node: string, diskBytes: number | null | undefined): string {
+  return diskBytes === null || diskBytes === undefined ? node : `${node} ${formatBytes(diskBytes)}`;
 }

@@ -1,5 +1,6 @@
 import type { Catalog, LastUse, ShardStore } from "@clusterd/catalog";
 import type { ContentId } from "@clusterd/wire";
+import type { RemoveConfig } from "../pulls/remove-model.ts";
 import type { Pulls } from "../pulls/pulls.ts";
 import type { Store } from "../state/store.ts";
 import type { SwarmConfig } from "../swarm/swarm.ts";
@@ -27,7 +28,7 @@ export interface OwnKeepingConfig {
 }
 
 /** What is done so that the models on this node's disk stay right, and within their limit. */
-export interface OwnKeeping extends AsyncDisposable {
+export interface OwnKeeping extends AsyncDisposable, Omit<RemoveConfig, "store" | "catalog"> {
   readonly keeping: Keeping;
   readonly beforeUse: BeforeUse;
   readonly verifier: Verifier;
@@ -46,6 +47,10 @@ export function createOwnKeeping(config: OwnKeepingConfig): OwnKeeping {
   const verifier = stack.use(createVerifier({ ...config, repair, isNeeded }));
   return {
     keeping,
+    shards: config.shards,
+    modelsDir: config.modelsDir,
+    close: config.close,
+    changed: config.changed,
     beforeUse: createBeforeUse({ ...config, repair, used }),
     verifier,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
