@@ -4,6 +4,8 @@
 export const LISTING_BYTES_MAX: number = 8 * 1024 * 1024;
 /** Files of one repository. */
 export const LISTED_FILES_MAX = 20_000;
+/** Pages of a repository's tree. */
+export const TREE_PAGES_MAX = 32;
 /** One file's path in it. */
 export const FILE_PATH_LENGTH_MAX = 512;
 /** Hops from the hub to where it keeps its files. */

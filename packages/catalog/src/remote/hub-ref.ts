@@ -7,7 +7,7 @@ export interface HubRef {
   readonly revision: string;
 }
 
-const DEFAULT_REVISION = "main";
+export const DEFAULT_REVISION = "main";
 
 /** `hf:` may be left out. Throws `usage` for what has another shape. */
 export function parseHubRef(ref: string): HubRef {

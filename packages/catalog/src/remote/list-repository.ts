@@ -3,9 +3,11 @@ import { dirname } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
 import type { HubFile } from "./choose-files.ts";
 import type { HubConfig } from "./hub-config.ts";
-import { FILE_PATH_LENGTH_MAX, LISTED_FILES_MAX, LISTING_BYTES_MAX } from "./hub-limits.ts";
+import { LISTING_BYTES_MAX } from "./hub-limits.ts";
+import { DEFAULT_REVISION, type HubRef } from "./hub-ref.ts";
 import { hubGet } from "./hub-request.ts";
-import type { HubRef } from "./hub-ref.ts";
+import { listTree } from "./list-tree.ts";
+import { listedFile, listedFiles } from "./listed-files.ts";
 
 /** A repository at one commit: its files never change. */
 export interface Listing {
@@ -21,18 +23,54 @@ export async function listRepository(
   signal: AbortSignal,
 ): Promise<Listing> {
   if (config.offline) return keptListing(repo, cacheFile);
-  const path = `/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
-  // One byte more than there may be tells of what was cut.
-  const { body } = await hubGet(config, { path, repo, mayLeave: false }, LISTING_BYTES_MAX + 1, signal);
-  const listing = body.length > LISTING_BYTES_MAX ? null : parseListing(body.toString("utf8"));
-  if (listing === null)
-    throw new ClusterdError("failed", `${new URL(config.endpoint).host} does not list the files of ${repo} as a hub does.`, {
-      next: "Check HF_ENDPOINT.",
-    });
+  const told = await askListing(config, { repo, revision }, signal);
+  const listing = isComplete(told) ? told : await withTree(config, repo, told, signal);
   await mkdir(dirname(cacheFile), { recursive: true });
   await writeFile(`${cacheFile}.${process.pid}.tmp`, JSON.stringify(listing));
   await rename(`${cacheFile}.${process.pid}.tmp`, cacheFile);
   return listing;
+}
+
+/** What the hub says of a repository. Throws what it says against that. */
+async function askListing(
+  config: HubConfig,
+  { repo, revision }: Pick<HubRef, "repo" | "revision">,
+  signal: AbortSignal,
+): Promise<Listing> {
+  const ask = (path: string): ReturnType<typeof hubGet> =>
+    // One byte more than there may be tells of what was cut.
+    hubGet(config, { path: `/api/models/${repo}${path}?blobs=true`, repo, mayLeave: false }, LISTING_BYTES_MAX + 1, signal);
+  const { body } = await ask(`/revision/${encodeURIComponent(revision)}`).catch(async (thrown: unknown) => {
+    const isAbsent = thrown instanceof ClusterdError && thrown.code === "not_found";
+    if (!isAbsent || revision !== DEFAULT_REVISION) throw thrown;
+    // A mirror may know its repositories without their revisions.
+    return ask("").catch(() => {
+      throw thrown;
+    });
+  });
+  const listing = body.length > LISTING_BYTES_MAX ? null : parseListing(body.toString("utf8"));
+  if (listing !== null) return listing;
+  throw new ClusterdError("failed", `${new URL(config.endpoint).host} does not list the files of ${repo} as a hub does.`, {
+    next: "Check HF_ENDPOINT.",
+  });
+}
+
+/** Whether it tells how large the models are, and their digests. */
+function isComplete({ files }: Listing): boolean {
+  return files.every(({ path, bytes, sha256 }) => !path.toLowerCase().endsWith(".gguf") || (bytes !== null && sha256 !== null));
+}
+
+/** With what the hub's tree tells besides; a hub that has none is no worse than before. */
+async function withTree(config: HubConfig, repo: string, listing: Listing, signal: AbortSignal): Promise<Listing> {
+  const tree = await listTree(config, { repo, commit: listing.commit }, signal).catch((): readonly HubFile[] => []);
+  signal.throwIfAborted();
+  const found = new Map(tree.map((file) => [file.path, file]));
+  const files = listing.files.map(({ path, bytes, sha256 }) => ({
+    path,
+    bytes: bytes ?? found.get(path)?.bytes ?? null,
+    sha256: sha256 ?? found.get(path)?.sha256 ?? null,
+  }));
+  return { commit: listing.commit, files };
 }
 
 async function keptListing(repo: string, cacheFile: string): Promise<Listing> {
@@ -57,26 +95,9 @@ export function parseListing(text: string): Listing | null {
   }
   const { sha, siblings } = (json ?? {}) as { sha?: unknown; siblings?: unknown };
   if (typeof sha !== "string" || !/^[0-9a-f]{7,64}$/u.test(sha) || !Array.isArray(siblings)) return null;
-  const files = siblings.slice(0, LISTED_FILES_MAX).flatMap((entry: unknown): HubFile[] => {
-    const { rfilename: path, size, lfs } = (entry ?? {}) as { rfilename?: unknown; size?: unknown; lfs?: unknown };
-    if (typeof path !== "string" || !isPlainPath(path)) return [];
-    const { sha256 } = (lfs ?? {}) as { sha256?: unknown };
-    return [
-      {
-        path,
-        bytes: typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : null,
-        sha256: typeof sha256 === "string" && /^[0-9a-f]{64}$/u.test(sha256) ? sha256 : null,
-      },
-    ];
+  const files = listedFiles(siblings, ({ rfilename, size, lfs }) => {
+    const { sha256, oid } = (lfs ?? {}) as { sha256?: unknown; oid?: unknown };
+    return listedFile(rfilename, size, sha256 ?? oid);
   });
   return { commit: sha, files };
-}
-
-function isPlainPath(path: string): boolean {
-  return (
-    path.length <= FILE_PATH_LENGTH_MAX &&
-    // oxlint-disable-next-line no-control-regex
-    !/[\u0000-\u001F\u007F\\]/u.test(path) &&
-    path.split("/").every((part) => part !== "" && part !== "." && part !== "..")
-  );
 }

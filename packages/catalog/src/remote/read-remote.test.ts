@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -70,7 +71,11 @@ async function hub(
     const path = note(request);
     if (answer?.(path, response) === true) return;
     if (path.startsWith("/api/models/o/r/revision/")) {
-      const siblings = Object.entries(files).map(([rfilename, bytes]) => ({ rfilename, size: bytes.length }));
+      const siblings = Object.entries(files).map(([rfilename, bytes]) => ({
+        rfilename,
+        size: bytes.length,
+        lfs: { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length },
+      }));
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ sha: "0123abcd", siblings }));
     } else if (path.startsWith("/o/r/resolve/0123abcd/")) {
       const name = decodeURIComponent(path.slice("/o/r/resolve/0123abcd/".length));
