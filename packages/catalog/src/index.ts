@@ -31,6 +31,7 @@ export { hashBlock } from "./shards/hash-block.ts";
 export { freeNow } from "./shards/own-memory.ts";
 export type { HubModel } from "./shards/hub-blocks.ts";
 export { hubModel } from "./shards/hub-blocks.ts";
+export { fetchHubProjector } from "./shards/hub-projector.ts";
 export { readHubContent } from "./shards/hub-content.ts";
 export type { SettledModel } from "./shards/settle-shard.ts";
 export type { Gather, GatherWish } from "./pull/gather.ts";
@@ -45,5 +46,13 @@ export type { LastUse } from "./keep/last-use.ts";
 export { openLastUse } from "./keep/last-use.ts";
 export { wholeDiskBytes } from "./keep/disk-usage.ts";
 export type { PulledCopy, PulledCopyFile } from "./keep/pulled-copies.ts";
-export { firstDifference, isDoubtful, leftovers, pulledCopies, quarantine, readAgain, restoreNames } from "./keep/pulled-copies.ts";
+export {
+  firstDifference,
+  isDoubtful,
+  leftovers,
+  pulledCopies,
+  quarantine,
+  readAgain,
+  restoreNames,
+} from "./keep/pulled-copies.ts";
 export { fetchBlocks } from "./shards/fetch-blocks.ts";

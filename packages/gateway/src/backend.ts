@@ -91,9 +91,9 @@ export interface LoadResult {
 export interface ModelPulls {
   /**
    * Begins a pull, or joins the one under way. Ending the loop ends the telling, not the pull. `all`: a whole copy of what members have,
-   * under any of its names.
+   * under any of its names. `projector` false: what lets it see images stays on the hub.
    */
-  follow(ref: string, options?: { readonly all?: boolean }): AsyncGenerator<PullEvent, void>;
+  follow(ref: string, options?: { readonly all?: boolean; readonly projector?: boolean }): AsyncGenerator<PullEvent, void>;
   cancel(ref: string): boolean;
   /** Looks at what is on this node's disk now: another tool may have fetched a model, or deleted one. */
   look(): Promise<void>;

@@ -22,6 +22,8 @@ export interface ShardStore extends AsyncDisposable {
   fileOf(contentId: ContentId): ModelFile | null;
   /** Makes room for so many bytes more, where it can; throws `does_not_fit` where the disk, or this node's own limit, has none. */
   checkRoom(bytes: number, what: string): Promise<void>;
+  /** Once something lies beside it that was not there: what lets it see images. */
+  reread(contentId: ContentId): Promise<void>;
   /** All of which there are parts. */
   list(): readonly HeldShard[];
   /** Deletes all that there is of a model; gives the bytes that were freed, 0 where there was nothing. */
@@ -175,6 +177,7 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
       return shard;
     },
     fileOf: (contentId) => files.get(contentId) ?? null,
+    reread: read,
     async checkRoom(bytes, what) {
       await mkdir(dir, { recursive: true });
       await checkDiskRoom(dir, bytes, what, makeRoom);
@@ -245,6 +248,8 @@ function isPlainName(name: unknown): name is string {
 export function bufferSource(bytes: Buffer): Parameters<typeof walkHeader>[0] {
   return {
     async read(buffer, offset, length, position) {
+      // A header that says it is longer than what was sent.
+      if (position >= bytes.length) return { bytesRead: 0 };
       return { bytesRead: bytes.copy(buffer, offset, position, Math.min(bytes.length, position + length)) };
     },
   };

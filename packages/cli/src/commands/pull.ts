@@ -19,6 +19,7 @@ export const pullCommand: Command = command({
   ],
   flags: {
     all: toggle("all of a model that members have between them, as a whole file here"),
+    "no-projector": toggle("leave what lets it see images on the hub"),
     cancel: toggle("stop fetching it; what has come is kept"),
   },
   examples: [
@@ -37,7 +38,11 @@ export const pullCommand: Command = command({
       return;
     }
     try {
-      for await (const event of client.lines("/cluster/v1/pull", { model: ref, all: flags.all }))
+      for await (const event of client.lines("/cluster/v1/pull", {
+        model: ref,
+        all: flags.all,
+        projector: !flags["no-projector"],
+      }))
         tell(context, ref, event as PullEvent);
     } catch (error) {
       if (!context.signal.aborted) throw error;

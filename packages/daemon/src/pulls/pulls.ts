@@ -1,5 +1,5 @@
 import type { Catalog, PulledModel, PullProgress } from "@clusterd/catalog";
-import { asClusterdError, ClusterdError, type PullEvent, type PullView } from "@clusterd/wire";
+import { asClusterdError, ClusterdError, parseHubName, type PullEvent, type PullView } from "@clusterd/wire";
 import type { PullWhole } from "../swarm/pull-whole.ts";
 import { createPullRate } from "./pull-rate.ts";
 
@@ -27,9 +27,15 @@ export interface Pulls extends AsyncDisposable {
    * Begins a pull, or joins the one that is under way, and tells of it to its end. Leaving the loop ends the telling alone. `all`: a whole
    * copy of what members have, by any of its names.
    */
-  follow(ref: string, options?: { readonly all?: boolean }): AsyncGenerator<PullEvent>;
+  follow(ref: string, options?: FollowOptions): AsyncGenerator<PullEvent>;
   /** What has come of it stays, and the next pull goes on from there; false where nothing of that name is fetched. */
   cancel(ref: string): boolean;
+}
+
+export interface FollowOptions {
+  readonly all?: boolean;
+  /** False: what lets the model see images stays on the hub. */
+  readonly projector?: boolean;
 }
 
 interface Job {
@@ -41,10 +47,14 @@ interface Job {
 
 export function createPulls(config: PullsConfig): Pulls {
   const jobs = new Map<string, Job>();
-  const keyOf = (ref: string): string => ref.trim().toLowerCase();
+  // However it is written; branches alone are told apart by their case.
+  const keyOf = (ref: string): string => {
+    const { repo, quantisation, revision } = parseHubName(ref) ?? { repo: ref.trim(), quantisation: null, revision: null };
+    return `${repo}:${quantisation ?? ""}`.toLowerCase() + (revision === null || revision === "main" ? "" : `@${revision}`);
+  };
   const told = (): void => config.onChange([...jobs.values()].map(({ view }) => view));
 
-  function begin(ref: string, all: boolean): Job {
+  function begin(ref: string, options: FollowOptions): Job {
     if (jobs.size >= PULLS_MAX) {
       throw new ClusterdError("queue_full", `This node fetches ${PULLS_MAX} models already.`, {
         next: `Wait for one of them, or cancel it: ${[...jobs.values()].map(({ view }) => view.ref).join(", ")}.`,
@@ -53,11 +63,11 @@ export function createPulls(config: PullsConfig): Pulls {
     const view: PullView = { ref, step: "listing", doneBytes: 0, totalBytes: 0, bytesPerSecond: 0, secondsLeft: null };
     const job: Job = { abort: new AbortController(), followers: new Set(), view, ended: Promise.resolve() };
     jobs.set(keyOf(ref), job);
-    job.ended = run(ref, all, job);
+    job.ended = run(ref, options, job);
     return job;
   }
 
-  async function run(ref: string, all: boolean, job: Job): Promise<void> {
+  async function run(ref: string, { all = false, projector = true }: FollowOptions, job: Job): Promise<void> {
     const rate = createPullRate();
     const onProgress = ({ step, doneBytes, totalBytes }: PullProgress): void => {
       if (step === "fetching") rate.sample(doneBytes, performance.now());
@@ -74,7 +84,11 @@ export function createPulls(config: PullsConfig): Pulls {
     try {
       told();
       config.log(`fetching ${ref}`);
-      const { id, path, bytes, sha256 }: PulledModel = await (all ? config.pullWhole : config.pull)(ref, { signal: job.abort.signal, onProgress });
+      const { id, path, bytes, sha256 }: PulledModel = await (all ? config.pullWhole : config.pull)(ref, {
+        signal: job.abort.signal,
+        onProgress,
+        projector,
+      });
       config.modelsChanged();
       config.log(`${ref} is here: ${path}`);
       last = { event: "done", model: id, path, bytes, sha256 };
@@ -93,8 +107,8 @@ export function createPulls(config: PullsConfig): Pulls {
   }
 
   return {
-    async *follow(ref, { all = false } = {}) {
-      const job = jobs.get(keyOf(ref)) ?? begin(ref, all);
+    async *follow(ref, options = {}) {
+      const job = jobs.get(keyOf(ref)) ?? begin(ref, options);
       if (job.followers.size >= FOLLOWERS_MAX)
         throw new ClusterdError("queue_full", `${FOLLOWERS_MAX} watch this pull already.`, {
           next: "See it with: clusterd status",

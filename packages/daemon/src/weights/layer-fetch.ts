@@ -1,4 +1,6 @@
+import { dirname } from "node:path";
 import {
+  fetchHubProjector,
   hubModel,
   openWholeFile,
   type Catalog,
@@ -126,12 +128,24 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
       return shards.begin(contentId, { ...(hub?.headers ?? (await swarm.headers())), model }, signal);
     };
     const shard = (await shards.get(contentId)) ?? (await begin());
+    const [first] = shard.paths;
+    if (wanted.hub !== null && first !== undefined) await fetchEyes(wanted, wanted.hub, dirname(first), signal);
     return async (onProgress) => {
       await using stack = new AsyncDisposableStack();
       stack.use(config.uses.hold(contentId, wanted));
       const layers = lastLayer < firstLayer ? "" : `layers ${firstLayer}-${lastLayer}, `;
       await stack.use(open()).fetch(shard, `${layers}embeddings and output of ${model}`, onProgress);
     };
+  }
+
+  /** What lets a model see images, for its head alone. Without it the model answers texts, which is said. */
+  async function fetchEyes({ contentId, model }: OwnPart, hub: HubPlace, folder: string, signal: AbortSignal): Promise<void> {
+    try {
+      if (await fetchHubProjector(hub, { folder, env: process.env, signal })) await shards.reread(contentId);
+    } catch (error) {
+      signal.throwIfAborted();
+      config.log(`${model} will see no images: ${asClusterdError(error).message}`);
+    }
   }
 
   const keyOf = ({ contentId, firstLayer, lastLayer }: FetchLayersRequest): string => `${contentId}/${firstLayer}-${lastLayer}`;

@@ -10,9 +10,9 @@ import { eventLines } from "./event-lines.ts";
 export function pullRoutes(backend: Backend, bodies: BodyReader): Hono<GatewayEnv> {
   const app = new Hono<GatewayEnv>();
   app.post("/pull", async (c) => {
-    const { model, cancel, all } = pullBody(await bodies.read(c.req.raw));
+    const { model, cancel, all, projector } = pullBody(await bodies.read(c.req.raw));
     if (cancel) return c.json({ cancelled: backend.pulls.cancel(model) });
-    const events = backend.pulls.follow(model, { all });
+    const events = backend.pulls.follow(model, { all, projector });
     // The first event decides: what fails before there is any progress has a status.
     const first = await events.next();
     if (first.done !== true && first.value.event === "failed") {
