@@ -7,7 +7,7 @@ import { modelAmongMembers } from "./swarm-members.ts";
 import { copyWhole, type WholeCopyConfig } from "./whole-copy.ts";
 
 /** For where a model is on the hub, of one that the members have: it is good to know, for its digests and for what they lack. */
-const PLACE_MS_MAX = 15_000;
+const PLACE_MS_MAX = 60_000;
 const READ_BYTES: number = 4 * 1024 * 1024;
 
 export interface PullWholeConfig extends WholeCopyConfig {

@@ -31,6 +31,8 @@ const MEMBERS_MAX = 24;
 const REFRESH_MS_MAX = 5_000;
 /** How long a member is given to begin, before it counts as one that has what it has. */
 const GRACE_MS = 15_000;
+/** How long another's share is left to it while nothing comes at all: one that is gone is known to be sooner. */
+const PATIENCE_MS = 20_000;
 /** A member that failed is tried again after so long. */
 const AGAIN_MS = 10_000;
 
@@ -246,6 +248,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
         wanted: inOwnOrder(blocks, store.state.self, contentId),
         sources: [...[...members.values()].map(({ source }) => source), ...(hubCounted === null ? [] : [hubCounted])],
         newcomers,
+        patienceMs: PATIENCE_MS,
         signal,
         onProgress,
         onDropped: dropped,

@@ -75,7 +75,7 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
   const modelsChanged = (): void => {
     store.dispatch({ type: "own", facts: { models: advertModels(catalog.list(), (file) => kept.keeping.diskBytesOf(file)) } });
-    manifests.readPulled();
+    void manifests.readPulled();
   };
   const limits = createTransferLimits(store, config);
   const pulling: Catalog["pull"] = (ref, pullOptions) =>
@@ -105,7 +105,7 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
       signal,
     }),
   );
-  manifests.readPulled();
+  void manifests.readPulled();
   const held = opening.use(createHeldParts({ store, catalog, shards }));
   const swarm: WholeCopyConfig = {
     store,
@@ -113,7 +113,7 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
     held,
     distrust: createDistrust(),
     manifests,
-    weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh, nameOf }, node, contentId),
+    weightsOf: (node, contentId) => reachWeights({ store, dataPlane, mesh, nameOf, pace: limits.fetch }, node, contentId),
     uses,
     log,
   };
@@ -144,24 +144,29 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
   const { beforeUse } = kept;
   const fingerprintOf = (node: NodeId): string | null => store.state.others.get(node)?.advert.dataPlane.fingerprint ?? null;
   const offers = opening.use(
-    createWeightOffers({ dataPlane, layers, uses, manifestOf: (id) => manifests.textOf(id), fingerprintOf }),
+    createWeightOffers({ dataPlane, layers, pace: limits.serve, uses, manifestOf: (id) => manifests.textOf(id), fingerprintOf }),
   );
   const weightFiles: WeightFiles = {
     byContent: fileOf,
     beforeWorker: (request, within) => beforeUse.worker(request.contentId, { ...request, isHead: false }, within),
     groupsHere: (contentId) => beforeUse.groupsHere(contentId),
   };
+  const digests = createModelWeights(weightFiles, join(paths.cache, "digests"), manifestStore);
   const stack = opening.move();
   return {
     fileOf,
-    digests: createModelWeights(weightFiles, join(paths.cache, "digests"), manifestStore),
+    digests,
     layers,
     offers,
     pulls,
     manifests,
     headFiles: {
       ...createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh, nameOf, log }),
-      checkFiles: ({ contentId }, within) => beforeUse.head(contentId, within),
+      async checkFiles({ contentId, model, placement: { stages } }, within) {
+        await beforeUse.head(contentId, within);
+        const file = catalog.byContent(contentId);
+        if (file !== null) await checkOwnHoles({ self: store.state.self, model, file, stages, weights: digests, signal: within });
+      },
     },
     kept,
     modelsChanged,

@@ -1,7 +1,9 @@
+import type { Socket } from "node:net";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
 import { ClusterdError, type ContentId, type NodeId } from "@clusterd/wire";
 import type { Store } from "../state/store.ts";
 import { memberWeights, type MemberWeights } from "./member-weights.ts";
+import type { Pace } from "./send-answer.ts";
 
 const ASK_MS_MAX = 5_000;
 
@@ -10,6 +12,8 @@ export interface ReachWeightsConfig {
   readonly dataPlane: DataPlane;
   mesh(): Pick<Mesh, "addressOf" | "request">;
   nameOf(node: NodeId): string;
+  /** How fast blocks are asked for, of all members together. */
+  readonly pace: Pick<Pace, "take">;
 }
 
 /** A member's weights of a model, its connections opened as they are needed; null where the member cannot be reached. */
@@ -18,7 +22,7 @@ export function reachWeights(config: ReachWeightsConfig, node: NodeId, contentId
   if (store.state.others.get(node)?.state !== "alive") return null;
   const peerName = nameOf(node);
   let ticket: Promise<Uint8Array | null> | null = null;
-  return memberWeights(peerName, async (signal) => {
+  const connect = async (signal: AbortSignal): Promise<Socket> => {
     ticket ??= mesh()
       .request(
         node,
@@ -35,5 +39,6 @@ export function reachWeights(config: ReachWeightsConfig, node: NodeId, contentId
     if (given === null) throw new ClusterdError("not_found", `${peerName} has nothing of this model.`);
     if (address === null || plane === undefined) throw new ClusterdError("shards_unreachable", `${peerName} is not connected.`);
     return dataPlane.connect({ address, port: plane.port, fingerprint: plane.fingerprint, ticket: given, peerName, signal });
-  });
+  };
+  return memberWeights(peerName, connect, { pace: config.pace });
 }

@@ -2,6 +2,7 @@ import type { DataPlane, Offer } from "@clusterd/mesh";
 import type { ContentId, NodeId } from "@clusterd/wire";
 import { WHOLE, type UseBook } from "../keeping/use-book.ts";
 import type { LayerFetch } from "./layer-fetch.ts";
+import type { Pace } from "./send-answer.ts";
 import { serveWeights } from "./serve-weights.ts";
 
 const OFFERS_MAX = 128;
@@ -11,6 +12,8 @@ const CONNECTIONS_MAX = 8;
 export interface WeightOffersConfig {
   readonly dataPlane: DataPlane;
   readonly layers: Pick<LayerFetch, "held">;
+  /** How fast it is given away, to all members together; null: as fast as it goes. */
+  readonly pace: Pace | null;
   /** What others are reading stays. */
   readonly uses: UseBook;
   /** What a model's bytes must be, for who asks; null: nobody knows. */
@@ -24,7 +27,8 @@ export interface WeightOffers extends Disposable {
   ticketFor(from: NodeId, contentId: ContentId): Promise<Uint8Array | null>;
 }
 
-export function createWeightOffers({ dataPlane, layers, uses, manifestOf, fingerprintOf }: WeightOffersConfig): WeightOffers {
+export function createWeightOffers(config: WeightOffersConfig): WeightOffers {
+  const { dataPlane, layers, pace, uses, manifestOf, fingerprintOf } = config;
   const offers = new Map<string, { readonly offer: Offer; readonly fingerprint: string }>();
   const drop = (key: string): void => {
     offers.get(key)?.offer[Symbol.dispose]();
@@ -49,7 +53,7 @@ export function createWeightOffers({ dataPlane, layers, uses, manifestOf, finger
           using _reading = uses.hold(contentId, WHOLE);
           const model = await layers.held(contentId).catch(() => null);
           if (model === null) socket.destroy();
-          else await serveWeights(socket, model, { manifest: () => manifestOf(contentId) });
+          else await serveWeights(socket, model, { pace, manifest: () => manifestOf(contentId) });
         },
       });
       offers.set(key, { offer, fingerprint });
