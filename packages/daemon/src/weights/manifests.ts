@@ -50,8 +50,8 @@ export interface Manifests extends AsyncDisposable {
   ask(contentId: ContentId, tellers: readonly Teller[], signal: AbortSignal): Promise<ManifestWords>;
   /** Keeps what has stood, for later fetches and for those who ask here. */
   keep(contentId: ContentId, words: ManifestWords, signal: AbortSignal): Promise<void>;
-  /** Reads pulled files of which it is not known yet what is in them, one after the other, with time for everything else. */
-  readPulled(): void;
+  /** Reads pulled files of which it is not known yet what is in them, one after the other, with time for everything else. Settles then. */
+  readPulled(): Promise<void>;
 }
 
 export function createManifests(config: ManifestsConfig): Manifests {
@@ -144,6 +144,7 @@ export function createManifests(config: ManifestsConfig): Manifests {
       reading ??= readThrough()
         .catch(() => undefined)
         .finally(() => (reading = null));
+      return reading;
     },
     async [Symbol.asyncDispose]() {
       end.abort();
