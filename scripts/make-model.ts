@@ -38,6 +38,7 @@ const HELP = `Usage: node scripts/make-model.ts OUT.gguf [--arch NAME | --preset
   --infill          its last three tokens mark texts with a gap
   --split N         in N files (OUT-00001-of-0000N.gguf), as llama.cpp's gguf-split lays them out
   --split-header    the first of them has no tensors
+  --normal          q8_0 weights spread as a trained model's are, which can be packed a little; else all bits of them are random
   --seed N          other random weights (1); the same seed gives the same file
 ${numbers.map(([key, help]) => `  --${flagOf(key)} N`.padEnd(27) + help).join("\n")}
 
@@ -63,6 +64,7 @@ function readArguments() {
       split: { type: "string" },
       "split-header": { type: "boolean", default: false },
       seed: { type: "string", default: "1" },
+      normal: { type: "boolean", default: false },
       ...Object.fromEntries(numbers.map(([key]) => [flagOf(key), { type: "string" } as const])),
     },
   });
@@ -101,7 +103,7 @@ async function main(): Promise<void> {
     throw new Error("--next-token-layers is for --arch deepseek2 only.");
   const pooling = values.pooling === undefined ? null : known("pooling", values.pooling, POOLINGS);
   // The header tells one model from another, so what only its weights show is in its name.
-  const name = `${values.preset ?? architectureName} ${shape.layers} x ${shape.width} seed ${values.seed}`;
+  const name = `${values.preset ?? architectureName} ${shape.layers} x ${shape.width} seed ${values.seed}${values.normal ? " normal" : ""}`;
   const model = values.projector
     ? describeProjector(`projector for ${shape.width} seed ${values.seed}`, shape.width)
     : describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)), {
@@ -114,6 +116,7 @@ async function main(): Promise<void> {
       storedType(tensor, tensor.name.includes("_exps.") ? (values["expert-type"] ?? values.type) : values.type),
     seed: wholeNumber("seed", values.seed),
     headerOnly: values["header-only"],
+    isNormal: values.normal,
   };
   const parts =
     values.split === undefined

@@ -142,8 +142,7 @@ async function measure(rate: string): Promise<Result> {
     cpu: nodes.map((node, index) => ({
       host: node.host.name,
       msPerMegabyte:
-        ((cpuAfter[index] ?? 0) - (cpuBefore[index] ?? 0)) /
-        ((FROM_HUB || node !== holder ? weightOf(node) : neededBytes) / 1e6),
+        ((cpuAfter[index] ?? 0) - (cpuBefore[index] ?? 0)) / ((FROM_HUB || node !== holder ? weightOf(node) : neededBytes) / 1e6),
     })),
     sameText: spread.text === singleText,
     disks,
@@ -273,9 +272,7 @@ function report(all: readonly Result[]): string {
     `| cable | ${all.map(({ rate }) => rate).join(" | ")} |`,
     `| --- | ${all.map(() => "---").join(" | ")} |`,
     row(FROM_HUB ? "the model" : "what the other three need", ({ neededBytes }) => `${megabytes(neededBytes)} MB`),
-    ...(FROM_HUB
-      ? [row("file bytes that the hub sent", ({ hubBytes, modelBytes }) => ratio(hubBytes ?? 0, modelBytes))]
-      : []),
+    ...(FROM_HUB ? [row("file bytes that the hub sent", ({ hubBytes, modelBytes }) => ratio(hubBytes ?? 0, modelBytes))] : []),
     row("all cables until the first token, by their interfaces", ({ interfaceBytes, neededBytes }) =>
       ratio(interfaceBytes, neededBytes),
     ),

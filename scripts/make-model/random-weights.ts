@@ -81,6 +81,44 @@ const RECIPES: ReadonlyMap<string, BlockRecipe> = new Map<string, BlockRecipe>([
   ],
 ]);
 
+/** Spreads of a normal distribution in 127: as many as make zstd find as much (3.6 %) as in normal numbers that were quantised to q8_0. */
+const SPREADS = 1.95;
+const NORMAL_UNIT = 127 / SPREADS;
+const normalBytes = (): Int8Array =>
+  Int8Array.from({ length: 65_536 }, (_, draw) =>
+    Math.round(Math.max(-SPREADS, Math.min(SPREADS, quantile((draw + 0.5) / 65_536))) * NORMAL_UNIT),
+  );
+
+/** The standard normal distribution's quantile, to a few thousandths (Abramowitz and Stegun, 26.2.23). */
+function quantile(share: number): number {
+  const t = Math.sqrt(-2 * Math.log(Math.min(share, 1 - share)));
+  const size = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+  return share < 0.5 ? -size : size;
+}
+
+/**
+ * q8_0 blocks whose numbers are spread as a trained model's are, about normally, each block with a scale of its own: what packs bytes finds
+ * as much in them as in real weights, where it finds nothing in random bits.
+ */
+export function* normalBlocks(blocks: number, spread: number, seed: string): Generator<Buffer> {
+  const table = normalBytes();
+  const key = createHash("sha256").update(seed).digest();
+  const cipher = createCipheriv("aes-256-ctr", key, Buffer.alloc(16));
+  const zeros = Buffer.alloc(CHUNK_BLOCKS * 66);
+  for (let left = blocks; left > 0; left -= CHUNK_BLOCKS) {
+    const count = Math.min(left, CHUNK_BLOCKS);
+    const random = cipher.update(zeros.subarray(0, count * 66));
+    const draws = new Uint16Array(random.buffer, random.byteOffset, count * 33);
+    const chunk = Buffer.allocUnsafe(count * 34);
+    for (let block = 0, from = 0, at = 0; block < count; block++) {
+      const scale = 0.8 + (0.4 * (draws[from++] ?? 0)) / 65_536;
+      at = chunk.writeUInt16LE(halfBits((scale * spread) / NORMAL_UNIT), at);
+      for (let index = 0; index < 32; index++) chunk[at++] = table[draws[from++] ?? 0] ?? 0;
+    }
+    yield chunk;
+  }
+}
+
 export const WEIGHT_TYPES: readonly string[] = [...RECIPES.keys()];
 
 /** A type by its name. */

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { encodeText, encodeUint32, encodeUint64, type MetadataEntry } from "./gguf-metadata.ts";
-import { randomBlocks, weightType } from "./random-weights.ts";
+import { normalBlocks, randomBlocks, weightType } from "./random-weights.ts";
 import type { Tensor } from "./tensor.ts";
 
 const ALIGNMENT = 32;
@@ -11,6 +11,8 @@ export interface ModelToWrite {
   /** The type of a tensor's weights, by name. */
   typeOf(tensor: Tensor): string;
   readonly seed: number;
+  /** Numbers in q8_0 are spread as a trained model's are; absent: all bits of them are random. */
+  readonly isNormal?: boolean;
   /** Only the header is written; what follows is a hole. */
   readonly headerOnly: boolean;
 }
@@ -58,7 +60,7 @@ export async function writeModel(path: string, model: ModelToWrite): Promise<num
   let at = start.length;
   for (const tensor of model.tensors) {
     const type = model.typeOf(tensor);
-    if (!model.headerOnly) await writeTensor(file, at, tensor, type, `${model.seed} ${tensor.name}`);
+    if (!model.headerOnly) await writeTensor(file, at, tensor, type, `${model.seed} ${tensor.name}`, model.isNormal ?? false);
     at += padded(tensorBytes(tensor, type));
   }
   // The last tensor's padding, or all of the weights, as a hole.
@@ -66,13 +68,24 @@ export async function writeModel(path: string, model: ModelToWrite): Promise<num
   return at;
 }
 
-async function writeTensor(file: FileHandle, position: number, tensor: Tensor, type: string, seed: string): Promise<void> {
-  if ("value" in tensor.fill) {
-    await file.write(Buffer.from(new Float32Array(elements(tensor)).fill(tensor.fill.value).buffer), 0, undefined, position);
+async function writeTensor(
+  file: FileHandle,
+  position: number,
+  tensor: Tensor,
+  type: string,
+  seed: string,
+  isNormal: boolean,
+): Promise<void> {
+  const { fill } = tensor;
+  if ("value" in fill) {
+    await file.write(Buffer.from(new Float32Array(elements(tensor)).fill(fill.value).buffer), 0, undefined, position);
     return;
   }
+  const blocks = elements(tensor) / weightType(type).blockElements;
+  const chunks =
+    isNormal && type === "q8_0" ? normalBlocks(blocks, fill.spread, seed) : randomBlocks(type, blocks, fill.spread, seed);
   let at = position;
-  for (const chunk of randomBlocks(type, elements(tensor) / weightType(type).blockElements, tensor.fill.spread, seed)) {
+  for (const chunk of chunks) {
     await file.write(chunk, 0, chunk.length, at);
     at += chunk.length;
   }

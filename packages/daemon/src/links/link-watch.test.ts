@@ -77,3 +77,49 @@ test("a member that is seen is measured within seconds, and the state knows it",
   store.dispatch({ type: "link", to: PEER, rttMs: 99 });
   expect(store.state.own.links).toEqual([link]);
 }, 30_000);
+
+test("a link that carries something else is left alone, and a measurement under way gives way", async () => {
+  const [own, peer] = [await plane("own"), await plane("peer")];
+  const store = storeOf({ [PEER]: peer });
+  const watch = watchLinks({ store, dataPlane: own, mesh: () => nobody });
+  stack.push(watch);
+  const ticket = watch.ticketFor(PEER);
+  if (ticket === null) throw new Error("no ticket");
+  const reach = { address: "127.0.0.1", port: own.port, fingerprint: own.fingerprint, ticket, peerName: "own", signal: soon() };
+  const measured = await peer.connect(reach);
+  const cut = new Promise((done) => measured.once("close", done));
+  // Another's deployment that this node takes part in begins to fetch.
+  const deployment = { id: "d", view: { state: "fetching", epoch: 1, head: PEER, stages: [{ node: SELF, timing: null }] } };
+  const advert = { ...store.state.others.get(PEER)?.advert, deployments: [deployment] };
+  (store.state.others as Map<NodeId, unknown>).set(PEER, { advert, state: "alive" });
+  await cut;
+  (store.state.others as Map<NodeId, unknown>).set(PEER, { advert: { ...advert, deployments: [] }, state: "alive" });
+
+  // Bytes of anything else, whatever is said of it.
+  const offer = own.offer({
+    peerFingerprint: peer.fingerprint,
+    kind: "weights",
+    label: "w",
+    target: async (socket) => {
+      const piece = Buffer.alloc(64 * 1024);
+      while (!socket.destroyed) {
+        socket.write(piece);
+        await new Promise((done) => setTimeout(done, 5));
+      }
+    },
+  });
+  stack.push(offer);
+  const stream = await peer.connect({ ...reach, ticket: offer.ticket });
+  stream.resume();
+  const third = await plane("third");
+  (store.state.others as Map<NodeId, unknown>).set(THIRD, {
+    advert: { node: THIRD, name: "third", deployments: [], dataPlane: { port: third.port, fingerprint: third.fingerprint } },
+    state: "alive",
+  });
+  // The control: without traffic it would be let in.
+  await new Promise((done) => setTimeout(done, 1_200));
+  expect(watch.ticketFor(THIRD)).toBeNull();
+  stream.destroy();
+  offer[Symbol.dispose]();
+  await expect.poll(() => watch.ticketFor(THIRD), { timeout: 5_000 }).not.toBeNull();
+}, 30_000);

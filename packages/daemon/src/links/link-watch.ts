@@ -10,6 +10,8 @@ const ASK_MS_MAX = 3_000;
 const MEASURE_MS_MAX = 20_000;
 /** A ticket that nobody comes with within this is withdrawn. */
 const CONNECT_MS_MAX = 4_000;
+/** More than this in a tick is a fetch, a load or an answer, whatever the members say of themselves: heartbeats go elsewhere. */
+const BUSY_BYTES_PER_TICK: number = 256 * 1024;
 /** One member is let in no more often than this, whatever it asks for. */
 const PEER_INTERVAL_MS = 20_000;
 
@@ -32,11 +34,33 @@ export function watchLinks({ store, dataPlane, mesh }: LinkWatchOptions): LinkWa
   const closing = new AbortController();
   const granted = new Map<NodeId, number>();
   /** The one measurement under way, be it our own or another member's. */
-  let current: "own" | Offer | null = null;
+  let current: { readonly to: NodeId; readonly abort: AbortController } | Offer | null = null;
+  let carriedBytes = 0;
+  let isCarrying = false;
+  /** Whether there was a measurement since the last tick. */
+  let hasMeasured = false;
 
-  const isQuiet = (node: NodeId): boolean => quiet.isQuiet(store.state, node, performance.now());
+  const isQuiet = (node: NodeId): boolean => !isCarrying && quiet.isQuiet(store.state, node, performance.now());
 
-  async function measure(to: NodeId): Promise<void> {
+  /** What is measured adds bytes to a link and takes them from what is there: where that has work to do, it ends at once. */
+  function giveWay(): void {
+    const { self } = store.state;
+    if (current === null) return;
+    if (!("to" in current)) {
+      if (!isQuiet(self)) current[Symbol.dispose]();
+    } else if (!isQuiet(self) || !isQuiet(current.to)) current.abort.abort();
+  }
+
+  /** Whether the data plane has carried more since the last tick than goes over it at rest; what is measured does not count. */
+  function lookAtTraffic(): void {
+    const { sent, received } = dataPlane.traffic;
+    isCarrying = !hasMeasured && sent + received - carriedBytes > BUSY_BYTES_PER_TICK;
+    carriedBytes = sent + received;
+    hasMeasured = current !== null;
+  }
+
+  async function measure(to: NodeId, stopped: AbortSignal): Promise<void> {
+    const within = (ms: number): AbortSignal => AbortSignal.any([closing.signal, stopped, AbortSignal.timeout(ms)]);
     try {
       const { ticket } = await mesh().request(to, { type: "link-ticket" }, { signal: within(ASK_MS_MAX) });
       const address = mesh().addressOf(to);
@@ -57,15 +81,16 @@ export function watchLinks({ store, dataPlane, mesh }: LinkWatchOptions): LinkWa
       }
     } catch {
       // Gone, or cut off in between: it is tried again, and until then the link is what it was taken for.
-      schedule.failed(to, performance.now());
+      if (stopped.aborted) schedule.busy(to, performance.now());
+      else schedule.failed(to, performance.now());
     }
   }
-
-  const within = (ms: number): AbortSignal => AbortSignal.any([closing.signal, AbortSignal.timeout(ms)]);
 
   async function tick(): Promise<void> {
     const nowMs = performance.now();
     quiet.look(store.state, nowMs);
+    lookAtTraffic();
+    giveWay();
     if (current !== null) return;
     const members = mesh()
       .members()
@@ -76,9 +101,11 @@ export function watchLinks({ store, dataPlane, mesh }: LinkWatchOptions): LinkWa
       schedule.busy(to, nowMs);
       return;
     }
-    current = "own";
+    const abort = new AbortController();
+    current = { to, abort };
+    hasMeasured = true;
     try {
-      await measure(to);
+      await measure(to, abort.signal);
     } finally {
       current = null;
     }
@@ -118,13 +145,14 @@ export function watchLinks({ store, dataPlane, mesh }: LinkWatchOptions): LinkWa
       });
       const late = setTimeout(end, CONNECT_MS_MAX);
       current = offer;
+      hasMeasured = true;
       return offer.ticket;
     },
     heartbeat: (to, rttMs) => schedule.heartbeat(to, rttMs, performance.now()),
     [Symbol.dispose]() {
       clearInterval(timer);
       closing.abort();
-      if (current !== null && current !== "own") current[Symbol.dispose]();
+      if (current !== null && !("to" in current)) current[Symbol.dispose]();
     },
   };
 }
