@@ -1,5 +1,5 @@
 import type { ContentId, DeploymentId, ModelId } from "@clusterd/wire";
-import { asClusterdError } from "@clusterd/wire";
+import { asClusterdError, ClusterdError } from "@clusterd/wire";
 import type { Failure, HeadedDeployment } from "../state/daemon-state.ts";
 import { nextLookMs, reconcile, stageLost, type Action } from "../state/reconcile.ts";
 import type { Store } from "../state/store.ts";
@@ -103,10 +103,11 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
       const onFetched = (stage: number, doneBytes: number, totalBytes: number): void =>
         store.dispatch({ type: "deployment-fetched", id, stage, doneBytes, totalBytes, atMs: performance.now() });
       await config.checkFiles(deployment, entry.abort.signal);
-      const fetching = config.fetchLayers(deployment, onFetched, entry.abort.signal);
+      const lost = lostWhile(entry);
+      const fetching = config.fetchLayers(deployment, onFetched, lost.signal);
       if (fetching !== null) {
         store.dispatch({ type: "deployment-fetching", id, over: false });
-        await fetching;
+        await lost.orDone(fetching);
         store.dispatch({ type: "deployment-fetching", id, over: true });
       }
       config.log(`loading ${deployment.model} (epoch ${deployment.epoch})`);
@@ -186,6 +187,20 @@ export function startControlLoop(config: ControlLoopConfig): ControlLoop {
       await Promise.all(entries.map((entry) => entry.done));
     },
   };
+}
+
+/** Ends what is done before a run with the loss of a stage: what is fetched for a placement that is over is not waited for. */
+function lostWhile({ abort, losses }: Pick<Running, "abort" | "losses">): {
+  readonly signal: AbortSignal;
+  orDone(work: Promise<void>): Promise<void>;
+} {
+  const over = new AbortController();
+  const lost = losses.first.then(({ code, message }) => {
+    over.abort();
+    throw new ClusterdError(code, message);
+  });
+  lost.catch(() => undefined);
+  return { signal: AbortSignal.any([abort.signal, over.signal]), orDone: (work) => Promise.race([work, lost]) };
 }
 
 /** Settles with null once the signal fires. */

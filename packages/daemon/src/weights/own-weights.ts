@@ -6,6 +6,7 @@ import { advertModels } from "../advert-facts.ts";
 import type { ControlLoopConfig } from "../deployments/control-loop.ts";
 import { createHeadFiles } from "../deployments/head-files.ts";
 import { createModelWeights, type WeightFiles } from "../deployments/model-weights.ts";
+import { checkOwnHoles } from "../deployments/own-holes.ts";
 import type { HomePaths } from "../home/paths.ts";
 import { diskCap } from "../keeping/disk-cap.ts";
 import { createOwnKeeping, type OwnKeeping } from "../keeping/own-keeping.ts";
