@@ -41,6 +41,7 @@ function App(): JSX.Element {
             {page.models.map((model) => (
               <li key={model.id}>
                 <strong>{model.id}</strong> <span class="quiet">{model.text}</span>
+                {model.copiesText !== "" && <span class="quiet"> · on {model.copiesText}</span>}
               </li>
             ))}
           </ul>

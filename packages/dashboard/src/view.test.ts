@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { asModelId, asNodeId, type ClusterState } from "@clusterd/wire";
+import { asContentId, asModelId, asNodeId, type ClusterState } from "@clusterd/wire";
 import { pageOf, sizeText, type DeploymentCard } from "./view.ts";
 
 const [a, b] = [asNodeId("a"), asNodeId("b")];
@@ -129,4 +129,22 @@ test("who is answered and who waits", () => {
     deployments: state.deployments.map((each) => ({ ...each, queue: { active: 0, waiting: 0, limit: 256 } })),
   };
   expect(pageOf(idle).deployments[0]?.queueText).toBe("idle");
+});
+
+test("a disk is told as it is: what fetched models take, what else does, and what of models is there in parts", () => {
+  expect(pageOf(state).hosts.map(({ disk }) => disk)).toEqual([null, null]);
+  const contentId = asContentId("c0ffee00");
+  const held = [{ contentId, model: asModelId("big"), layers: "0-9,12", hasHead: true, diskBytes: 2.1e9, fetching: null }];
+  const disk = { totalBytes: 100e9, freeBytes: 60e9, usedBytes: 10e9, capBytes: 20e9 };
+  const model = { id: asModelId("m"), name: "m", architecture: "llama", quantisation: "Q8_0", fileBytes: 3e9, layerCount: 10 };
+  const models = [{ ...model, contextMax: 4096, nodes: [a, b], diskBytes: [3e9, null], aliases: [] }];
+  const page = pageOf({ ...state, nodes: [{ ...node(a, "mini"), disk, held }, node(b, "pi")], models });
+  expect(page.hosts[0]?.disk).toEqual({
+    usedShare: 0.1,
+    otherShare: 0.3,
+    capShare: 0.2,
+    text: "Disk: fetched models take 10.0 GB of 20.0 GB they may; 60.0 GB of 100 GB free",
+    parts: [{ key: contentId, text: "layers 0–9,12, embeddings and output of big", bytesText: "2.1 GB" }],
+  });
+  expect(page.models[0]?.copiesText).toBe("mini (3.0 GB), pi");
 });

@@ -1,5 +1,7 @@
 import type { ClusterState, DeploymentView, NodeId, NodeView, StageView } from "@clusterd/wire";
 import { placeOf, placeText } from "@clusterd/wire/stage-place";
+import { copiesText, diskCard, type DiskCard } from "./disk-card.ts";
+import { sizeText } from "./size-text.ts";
 
 /** How many colours hosts are told apart by; a label goes with each, so colour is never the only cue. */
 export const HOST_COLOURS = 8;
@@ -16,6 +18,7 @@ export interface HostCard {
   readonly budgetShare: number;
   readonly memoryText: string;
   readonly bandwidthText: string;
+  readonly disk: DiskCard | null;
 }
 
 export interface Segment {
@@ -59,22 +62,10 @@ export interface Page {
   readonly hosts: readonly HostCard[];
   readonly deployments: readonly DeploymentCard[];
   readonly pending: ClusterState["pending"];
-  readonly models: readonly { readonly id: string; readonly text: string }[];
+  readonly models: readonly { readonly id: string; readonly text: string; readonly copiesText: string }[];
 }
 
-/** A size for people, in decimal units. */
-export function sizeText(bytes: number): string {
-  const [size, unit] = (
-    [
-      [1e12, "TB"],
-      [1e9, "GB"],
-      [1e6, "MB"],
-      [1e3, "kB"],
-    ] as const
-  ).find(([step]) => bytes >= step * 0.9995) ?? [1, "B"];
-  const figure = bytes / size;
-  return `${size === 1 || figure >= 99.95 ? figure.toFixed(0) : figure.toFixed(1)} ${unit}`;
-}
+export { sizeText };
 
 /** All that the page shows, from the state alone. */
 export function pageOf(state: ClusterState): Page {
@@ -91,6 +82,7 @@ export function pageOf(state: ClusterState): Page {
     models: state.models.map((model) => ({
       id: model.id,
       text: `${model.quantisation}, ${model.layerCount} layers, ${sizeText(model.fileBytes)}`,
+      copiesText: copiesText(model, state),
     })),
   };
 }
@@ -121,6 +113,7 @@ function hostCard(state: ClusterState, node: NodeView, colour: number): HostCard
     budgetShare: Math.max(0, share(budget) - share(used)),
     memoryText: `${sizeText(used)} in use of ${sizeText(budget)} for models; ${sizeText(total)} in all, ${sizeText(free)} free`,
     bandwidthText: `${sizeText(bandwidthBytesPerSecond)}/s (${bandwidthSource})`,
+    disk: diskCard(node),
   };
 }
 

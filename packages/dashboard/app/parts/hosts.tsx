@@ -1,5 +1,31 @@
 import type { JSX } from "preact";
+import type { DiskCard } from "../../src/disk-card.ts";
 import type { HostCard } from "../../src/view.ts";
+
+/** A disk as a bar and in words, and what is on it of models in parts. */
+function Disk({ disk }: { readonly disk: DiskCard }): JSX.Element {
+  const used = 100 * disk.usedShare;
+  return (
+    <div class="disk">
+      <svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" role="img" aria-label={disk.text}>
+        <rect class="bar-all" width="100" height="4" />
+        <rect class="bar-used" width={Math.max(disk.usedShare > 0 ? 1 : 0, used)} height="4" />
+        <rect class="bar-other" x={used} width={100 * disk.otherShare} height="4" />
+        {disk.capShare !== null && <rect class="bar-cap" x={Math.min(99.4, 100 * disk.capShare)} width="0.6" height="4" />}
+      </svg>
+      <p>{disk.text}</p>
+      {disk.parts.length > 0 && (
+        <ul class="parts">
+          {disk.parts.map((part) => (
+            <li key={part.key}>
+              {part.text} <span class="quiet">{part.bytesText}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
 
 /** The machines, each with its memory as a bar and in words. */
 export function Hosts({ hosts }: { readonly hosts: readonly HostCard[] }): JSX.Element {
@@ -26,6 +52,7 @@ export function Hosts({ hosts }: { readonly hosts: readonly HostCard[] }): JSX.E
             <p class="quiet">
               {host.chip} · {host.bandwidthText}
             </p>
+            {host.disk !== null && <Disk disk={host.disk} />}
           </li>
         ))}
       </ul>
