@@ -137,6 +137,8 @@ export interface FetchLayersRequest {
   readonly holders: readonly NodeId[];
   /** Where the rest is; null or absent: with members alone. */
   readonly hub?: HubPlace | null;
+  /** It is not wanted any more: ends what this head alone had asked for. */
+  readonly stop?: boolean;
 }
 
 /** Ask for a way to what a node has of a model. */

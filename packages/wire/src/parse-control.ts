@@ -169,6 +169,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     root: text<NodeId>(ID_LENGTH_MAX),
     holders: list(text<NodeId>(ID_LENGTH_MAX), CLUSTER_NODES_MAX),
     hub: nullable(hubPlace),
+    stop: (value) => value === true,
   }),
   drain: record({ type: oneOf("drain"), on: flag }),
   settings: record({ type: oneOf("settings"), whole: flag, floor: count(), entries: settingEntries }),

@@ -30,6 +30,9 @@ export function createHeadFiles(config: HeadFilesConfig): Pick<ControlLoopConfig
     if (file === null) throw new ClusterdError("model_broken", `The file of ${model} is not on this node any more.`);
     return file;
   }
+  const onSilent = (node: NodeId): void => {
+    if (store.state.others.get(node)?.state === "alive") store.dispatch({ type: "node-state", node, state: "suspect" });
+  };
   return {
     fetchLayers(deployment, onProgress, signal) {
       const isPart = catalog.byContent(deployment.contentId) === null;
@@ -42,7 +45,7 @@ export function createHeadFiles(config: HeadFilesConfig): Pick<ControlLoopConfig
         const fetchOwn = isPart ? await layers().beginOwn(ownPart(store.state, deployment, hub), signal) : null;
         await Promise.all([
           fetchOwn?.((done, total) => void (own >= 0 && onProgress(own, done, total))),
-          fetchStages({ store, deployment, ask, nameOf, onProgress, log, mustFetch: isPart, signal }),
+          fetchStages({ store, deployment, ask, nameOf, onProgress, log, onSilent, mustFetch: isPart, signal }),
         ]);
       })();
     },

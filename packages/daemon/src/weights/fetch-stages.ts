@@ -15,6 +15,7 @@ import type { OwnPart } from "./layer-fetch.ts";
 import type { Store } from "../state/store.ts";
 
 const ASK_MS_MAX = 10_000;
+const STOP_MS_MAX = 2_000;
 /** Between two asks, at first and in the end: what is small is soon there, and each answer that is news goes to all members. */
 const POLL_MS_MIN = 100;
 const POLL_MS_MAX = 1_000;
@@ -33,6 +34,8 @@ export interface FetchStagesConfig {
   nameOf(node: NodeId): string;
   onProgress(stage: number, doneBytes: number, totalBytes: number): void;
   log(message: string): void;
+  /** A node is not heard of any more. */
+  onSilent(node: NodeId): void;
   /** The head has a part itself, and cannot send what a node has not fetched: throws then. */
   readonly mustFetch: boolean;
   readonly signal: AbortSignal;
@@ -106,12 +109,20 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
     hub: deployment.asked.hub ?? null,
     holders: sourcesOf(store.state, deployment, node).filter((other) => other !== self),
   };
+  let isOver = false;
+  // What nobody waits for is not to take anyone's link for a minute more.
+  using _ = onceAborted(signal, () => {
+    if (!isOver)
+      void config.ask(node, { ...request, stop: true }, { signal: AbortSignal.timeout(STOP_MS_MAX) }).catch(() => undefined);
+  });
   let silent = 0;
   for (let pollMs = POLL_MS_MIN; ; pollMs = Math.min(POLL_MS_MAX, pollMs * POLL_GROWTH)) {
     signal.throwIfAborted();
+    const askedMs = performance.now();
     try {
       const answer = await config.ask(node, request, { signal: AbortSignal.any([signal, AbortSignal.timeout(ASK_MS_MAX)]) });
       silent = 0;
+      isOver = answer.state !== "fetching";
       if (answer.state === "here") return;
       if (answer.state === "failed")
         throw new ClusterdError(answer.error?.code ?? "failed", answer.error?.message ?? "no reason was given");
@@ -120,6 +131,8 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
       signal.throwIfAborted();
       const { code, message } = asClusterdError(error);
       silent += code === "timeout" ? 1 : SILENT_ASKS_MAX;
+      // Planned again before it is known to be lost, it would be counted on.
+      if (silent >= SILENT_ASKS_MAX && code === "shards_unreachable" && !isOver) config.onSilent(node);
       if (silent >= SILENT_ASKS_MAX) {
         if (config.mustFetch)
           throw new ClusterdError(
@@ -132,6 +145,12 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
         return;
       }
     }
-    await pause(pollMs, undefined, { signal });
+    // What is under way is answered late, at its end or after a while: that was the pause already.
+    await pause(Math.max(0, pollMs - (performance.now() - askedMs)), undefined, { signal });
   }
+}
+
+function onceAborted(signal: AbortSignal, action: () => void): Disposable {
+  signal.addEventListener("abort", action, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", action) };
 }

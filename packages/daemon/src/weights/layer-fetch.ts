@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { dirname } from "node:path";
 import {
   fetchHubProjector,
@@ -26,6 +27,8 @@ import { openSwarm, type Swarm, type SwarmConfig } from "../swarm/swarm.ts";
 const FETCHES_MAX = 8;
 /** Whole files kept open for others to read from. */
 const OPEN_FILES_MAX = 32;
+/** How long an answer waits for the end of what is asked after. */
+const TELL_MS = 1_000;
 /** A fetch that nobody asks after any more ends. */
 const FORGOTTEN_MS = 60_000;
 
@@ -41,7 +44,7 @@ export interface LayerFetchConfig extends SwarmConfig {
 /** Fetches, for heads that ask for it, the layers that this node is to run; and knows what it can give to others. */
 export interface LayerFetch extends AsyncDisposable {
   /** Begins to fetch, or tells how far it is. */
-  fetch(request: FetchLayersRequest): ControlAnswers["fetch-layers"];
+  fetch(request: FetchLayersRequest): Promise<ControlAnswers["fetch-layers"]>;
   /**
    * Begins what this node needs as the head of a model that nobody has whole: its own layers, the embeddings and the output. What it
    * gives fetches them, telling how far it is.
@@ -66,6 +69,8 @@ interface Job {
   readonly abort: AbortController;
   state: ControlAnswers["fetch-layers"];
   askedMs: number;
+  /** The heads that ask for it. */
+  readonly askedBy: Set<NodeId>;
   ended: Promise<void>;
 }
 
@@ -169,7 +174,7 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
         await opening.then((model) => model[Symbol.asyncDispose]()).catch(() => undefined);
       }
     },
-    fetch(request) {
+    async fetch(request) {
       const here = { state: "here", doneBytes: 0, totalBytes: 0, error: null } as const;
       if (catalog.byContent(request.contentId) !== null) {
         config.uses.soon(request.contentId, { ...request, isHead: false });
@@ -177,8 +182,17 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
       }
       const key = keyOf(request);
       const known = jobs.get(key);
+      if (request.stop === true) {
+        known?.askedBy.delete(request.root);
+        if (known?.askedBy.size === 0) {
+          known.abort.abort();
+          jobs.delete(key);
+        }
+        return known?.state ?? here;
+      }
       if (known !== undefined) {
         known.askedMs = performance.now();
+        known.askedBy.add(request.root);
         // Told once: asked again later, it is looked at again.
         if (known.state.state !== "fetching") jobs.delete(key);
         return known.state;
@@ -188,6 +202,7 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
         abort: new AbortController(),
         state: { state: "fetching", doneBytes: 0, totalBytes: 0, error: null },
         askedMs: performance.now(),
+        askedBy: new Set([request.root]),
         ended: Promise.resolve(),
       };
       jobs.set(key, job);
