@@ -4,9 +4,9 @@ import { open, type FileHandle } from "node:fs/promises";
 import { brokenModel } from "./broken-model.ts";
 import { FIXED_HEADER_BYTES, parseFixedHeader } from "./fixed-header.ts";
 import { headerCursor, type HeaderSource } from "./header-cursor.ts";
-import { HEADER_WINDOW_BYTES } from "./limits.ts";
+import { HEADER_WINDOW_BYTES, MODEL_BYTES_MAX } from "./limits.ts";
 import { walkMetadata, type GuardedMetadata } from "./metadata-walk.ts";
-import { sizeTexts } from "./size-text.ts";
+import { sizeText, sizeTexts } from "./size-text.ts";
 import { walkTensors, type Tensor } from "./tensor-walk.ts";
 
 /** A header whose every length, count and tensor place was checked against the file. */
@@ -38,6 +38,7 @@ export async function walkHeader(
   contentHash: Hash,
   signal: AbortSignal,
 ): Promise<GuardedHeader> {
+  if (fileBytes > MODEL_BYTES_MAX) throw brokenModel(path, `${sizeText(fileBytes)} are larger than any model's file`);
   const first = Buffer.alloc(Math.min(FIXED_HEADER_BYTES, fileBytes));
   await handle.read(first, 0, first.length, 0);
   const fixed = parseFixedHeader(first, path, fileBytes);

@@ -2,6 +2,8 @@
 
 /** A GGUF header (metadata and tensor table). The largest real ones, with vocabularies of 260,000 tokens, are near 16 MB. */
 export const HEADER_BYTES_MAX: number = 64 * 1024 * 1024;
+/** All files of one model, and so each of them. */
+export const MODEL_BYTES_MAX: number = 4 * 1024 ** 4;
 /** Metadata entries of one file; real ones have below 100. */
 export const METADATA_ENTRIES_MAX = 16_384;
 /** One metadata key. */

@@ -51,6 +51,10 @@ async function walkTensor(cursor: HeaderCursor, index: number, path: string): Pr
   }
   await cursor.fill(nameBytes + 4);
   const name = cursor.text(nameBytes);
+  // The engine's names end at a zero: two that differ behind it would be one.
+  // oxlint-disable-next-line no-control-regex
+  if (/[\u0000-\u001F\u007F]/u.test(name))
+    throw brokenModel(path, `its header is corrupt: tensor ${index + 1} has unprintable characters in its name`);
   const dimensionCount = cursor.u32();
   if (dimensionCount > DIMENSIONS_MAX) {
     throw brokenModel(path, `its header is corrupt: tensor "${shown(name)}" claims ${dimensionCount} dimensions`);
@@ -72,6 +76,8 @@ function tensorBytes(name: string, type: number, dimensions: readonly number[], 
       "update clusterd, or use another quantisation",
     );
   }
+  // Also beside a side of 0, which makes the product small.
+  if (!dimensions.every(Number.isSafeInteger)) throw absurd(path, name);
   const row = dimensions[0] ?? 1;
   if (row % layout.blockElements !== 0) {
     throw brokenModel(

@@ -1,4 +1,6 @@
+import { ClusterdError } from "@clusterd/wire";
 import type { GuardedHeader } from "../header-guard.ts";
+import { MODEL_BYTES_MAX } from "../limits.ts";
 import { groupOf, type WeightGroup } from "../weight-table.ts";
 
 /**
@@ -46,6 +48,9 @@ const blockGroup = (name: string): BlockGroup => (ON_THE_HEAD.has(name) ? "head"
 /** The layout of a model by its parts' headers, in order. Tensors of one group that lie one after the other share blocks. */
 export function layoutOf(headers: readonly Pick<GuardedHeader, "fileBytes" | "dataStart" | "tensors">[]): ShardLayout {
   const blocks: Block[] = [];
+  // Sizes come from whoever has the files, and blocks are made of them.
+  if (headers.reduce((sum, { fileBytes }) => sum + fileBytes, 0) > MODEL_BYTES_MAX)
+    throw new ClusterdError("model_broken", "The model's files are said to be larger than any model.");
   for (const [part, { dataStart, fileBytes, tensors }] of headers.entries()) {
     const starts = tensors.map(({ name, offset }) => ({ at: dataStart + offset, group: blockGroup(name) }));
     // Runs of tensors of one group; a run ends where the next begins, so that padding belongs to one of them.

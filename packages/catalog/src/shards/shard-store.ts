@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ClusterdError, type ContentId } from "@clusterd/wire";
 import { guardHeader, newContentHash, walkHeader, type GuardedHeader } from "../header-guard.ts";
-import { PARTS_MAX } from "../limits.ts";
+import { HEADER_BYTES_MAX, PARTS_MAX } from "../limits.ts";
 import { checkDiskRoom, type MakeRoom } from "../pull/disk-room.ts";
 import { readModelFile, type ModelFile } from "../read-model.ts";
 import { openShardFile, type ShardFile } from "./shard-file.ts";
@@ -162,6 +162,9 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
       for (const [part, name] of names.entries()) {
         const bytes = await source.header(part);
         starts.push(bytes);
+        // Each may be as long as a header may be; all of them no longer than two.
+        if (starts.reduce((sum, one) => sum + one.length, 0) > 2 * HEADER_BYTES_MAX)
+          throw new ClusterdError("model_broken", "The headers that were sent are longer than any model's.");
         headers.push(await walkHeader(bufferSource(bytes), name, partBytes[part] ?? 0, hash, within));
       }
       if (hash.digest("hex") !== contentId)
