@@ -57,7 +57,7 @@ export function engineBackend(
     leave: unused,
     logs: () => [],
     pulls: { look: () => Promise.resolve(), follow: unused, cancel: unused },
-    models: { remove: unused, verify: unused },
+    models: { remove: unused, verify: unused, tensors: unused },
     tunnelBytes: () => null,
     keys: { check: () => null, take: () => null, spend: () => {}, list: () => [], create: unused, revoke: unused },
     aliases: { list: () => [], change: unused, meant: (name) => name },

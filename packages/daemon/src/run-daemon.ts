@@ -387,6 +387,7 @@ async function compose(
     catalog,
     pulls: own.pulls,
     kept: own.kept,
+    manifests: own.manifests,
     modelsChanged,
     async lookAtModels() {
       await modelWatch.look();

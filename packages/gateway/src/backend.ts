@@ -5,6 +5,7 @@ import type {
   InfillTokens,
   KvType,
   ModelId,
+  ModelTensors,
   NodeId,
   Objective,
   Pin,
@@ -111,6 +112,8 @@ export interface KeptModels {
   ): Promise<{ readonly model: string; readonly bytes: number; readonly partBytes: number; readonly layers: string | null }>;
   /** Reads a model's files again, all models' where there is none, and tells. Leaving the loop ends it. `repair`: fetches again what is wrong. */
   verify(ref: string | null, options: { readonly repair: boolean }): AsyncGenerator<VerifyEvent, void>;
+  /** What is known of the bytes of a model that this node has, or has a part of. Rejects with `not_found`. */
+  tensors(ref: string): Promise<ModelTensors>;
 }
 
 /** The node behind the HTTP surface: what it knows, where requests go, and what may be asked of it. */

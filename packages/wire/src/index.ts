@@ -56,6 +56,7 @@ export type {
 export type { DiskView } from "./disk-view.ts";
 export type { HeldPart, LayerSpan } from "./held-part.ts";
 export { layersText, parseLayers } from "./held-part.ts";
+export type { ModelTensors } from "./model-tensors.ts";
 export type { HubPlace } from "./hub-place.ts";
 export type { HubName, NamedModel } from "./hub-name.ts";
 export { ambiguous, DEFAULT_QUANTISATION, hubId, modelsNamed, parseHubName } from "./hub-name.ts";

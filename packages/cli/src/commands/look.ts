@@ -2,10 +2,10 @@ import type { ClusterState } from "@clusterd/wire";
 import { findDaemon } from "../api/find-daemon.ts";
 import { command, type Command } from "../arguments/command.ts";
 import type { Context } from "../context.ts";
+import { modelsCommand } from "./models.ts";
 import type { Style } from "../text/style.ts";
 import { deploymentsLines } from "../views/deployments-view.ts";
 import { disksLines } from "../views/disk-view.ts";
-import { modelsLines } from "../views/models-view.ts";
 import { nodesLines } from "../views/nodes-view.ts";
 import { pendingLines } from "../views/pending-view.ts";
 import { statusLines } from "../views/status-view.ts";
@@ -16,7 +16,6 @@ function look(
   summary: string,
   part: (state: ClusterState) => unknown,
   lines: (state: ClusterState, style: Style) => string[],
-  path = "/cluster/v1/state",
 ): Command {
   return command({
     name,
@@ -28,7 +27,7 @@ function look(
       [`clusterd ${name} --json`, "for programs"],
     ],
     async run(context: Context) {
-      const state = (await (await findDaemon(context.home, context.signal)).get(path)) as ClusterState;
+      const state = (await (await findDaemon(context.home, context.signal)).get("/cluster/v1/state")) as ClusterState;
       if (context.json) context.terminal.printJson(part(state));
       else context.terminal.print(lines(state, context.terminal.style));
     },
@@ -44,16 +43,6 @@ export const LOOK_COMMANDS: readonly Command[] = [
   look("status", "the cluster at a glance", (state) => state, statusLines),
   look("nodes", "the machines: memory, bandwidth, state", (state) => ({ nodes: state.nodes }), nodesAndDisks),
   look("ps", "the deployments and where their layers are", (state) => ({ deployments: state.deployments }), deploymentsLines),
-  look(
-    "models",
-    "the models that the nodes have, whole and in parts, and what they take on the disks",
-    (state) => ({
-      models: state.models,
-      parts: state.nodes.flatMap(({ id, held = [] }) => held.map((part) => ({ node: id, ...part }))),
-      disks: state.nodes.map(({ id, disk = null }) => ({ node: id, disk })),
-    }),
-    modelsLines,
-    "/cluster/v1/state?models=anew",
-  ),
+  modelsCommand,
   look("pending", "the machines that wait to be let in", (state) => ({ pending: state.pending }), pendingLines),
 ];

@@ -11,6 +11,8 @@ import type { Deployer } from "../planning/deploy.ts";
 import { displayNames, findNode } from "../state/names.ts";
 import type { Verifier } from "../keeping/verifier.ts";
 import type { Pulls } from "../pulls/pulls.ts";
+import { modelAmongMembers } from "../swarm/swarm-members.ts";
+import type { Manifests } from "../weights/manifests.ts";
 import { removeModel, removeUnused, type RemoveConfig } from "../pulls/remove-model.ts";
 import type { Store } from "../state/store.ts";
 import { clusterState } from "../state/view.ts";
@@ -48,6 +50,7 @@ export interface BackendConfig {
   readonly catalog: Catalog;
   /** A model came or went on this node. */
   modelsChanged(): void;
+  readonly manifests: Pick<Manifests, "of">;
   /** Looks at what is on this node's disk now. */
   lookAtModels(): Promise<void>;
 }
@@ -199,6 +202,19 @@ export function createBackend(config: BackendConfig): Backend {
     },
     models: {
       remove: (ref, { unused }) => (unused ? removeUnused : removeModel)({ ...config, ...config.kept }, aliases.targetOf(ref)),
+      async tensors(ref) {
+        const name = aliases.targetOf(ref);
+        const here = config.catalog.known(name)?.profile ?? modelAmongMembers(store.state, name);
+        // A path, or nobody's name, which is said there.
+        const { contentId, id } = here ?? (await config.catalog.resolve(name, signal)).profile;
+        const manifest = await config.manifests.of(contentId, signal);
+        if (manifest === null)
+          throw new ClusterdError("not_found", `There is nothing of ${id} on this node.`, {
+            next: "Ask on a node that has it, or a part of it: clusterd models",
+          });
+        const { source, parts, tensors } = manifest;
+        return { model: id, contentId, source, parts, tensors };
+      },
       verify: (ref, { repair }) =>
         config.kept.verifier.verify({ ref: ref === null ? null : aliases.targetOf(ref), repairs: repair }),
     },

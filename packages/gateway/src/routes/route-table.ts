@@ -33,6 +33,7 @@ const METHODS: Readonly<Record<string, "GET" | "POST" | "GET, POST">> = {
   "/cluster/v1/pull": "POST",
   "/cluster/v1/rm": "POST",
   "/cluster/v1/verify": "POST",
+  "/cluster/v1/tensors": "GET",
   "/cluster/v1/approve": "POST",
   "/cluster/v1/remove": "POST",
   "/cluster/v1/drain": "POST",

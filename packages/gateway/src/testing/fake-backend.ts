@@ -1,5 +1,6 @@
 import {
   ClusterdError,
+  asContentId,
   asDeploymentId,
   asModelId,
   asNodeId,
@@ -183,6 +184,11 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
       async remove(ref, { unused }) {
         calls.push(unused ? ["rm", ref, "unused"] : ["rm", ref]);
         return { model: ref, bytes: 10, partBytes: 0, layers: unused ? "0-3" : null };
+      },
+      async tensors(ref) {
+        calls.push(["tensors", ref]);
+        if (ref === "nobody") throw new ClusterdError("not_found", "There is nothing of nobody on this node.");
+        return { model: ref, contentId: asContentId("c"), source: "file", parts: [], tensors: [] };
       },
       async *verify(ref, { repair }) {
         calls.push(["verify", ref, repair]);
