@@ -62,11 +62,13 @@ export function hubModel(
         const bytes = Buffer.allocUnsafe(block.bytes);
         let at = 0;
         for await (const chunk of answer.bytes) {
-          const taken = chunk.subarray(0, block.bytes - at);
-          bytes.set(taken, at);
-          at += taken.length;
-          if (at === block.bytes) return bytes;
+          if (at + chunk.length > block.bytes)
+            throw new ClusterdError("failed", `${name} sends more than the ${block.bytes} bytes that were asked for.`);
+          bytes.set(chunk, at);
+          at += chunk.length;
         }
+        // Read to its end: a connection left before that is closed, and each block would begin with a new one.
+        if (at === block.bytes) return bytes;
         throw new ClusterdError("timeout", `${name} hung up after ${at} of ${block.bytes} bytes.`);
       },
     },

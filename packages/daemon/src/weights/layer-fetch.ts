@@ -193,8 +193,10 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
       if (known !== undefined) {
         known.askedMs = performance.now();
         known.askedBy.add(request.root);
+        // Its end is told at once, however seldom it is asked after.
+        await Promise.race([known.ended, pause(TELL_MS, undefined, { ref: false })]);
         // Told once: asked again later, it is looked at again.
-        if (known.state.state !== "fetching") jobs.delete(key);
+        if (known.state.state !== "fetching" && jobs.get(key) === known) jobs.delete(key);
         return known.state;
       }
       if (jobs.size >= FETCHES_MAX) throw new ClusterdError("queue_full", `This node fetches ${FETCHES_MAX} models already.`);
