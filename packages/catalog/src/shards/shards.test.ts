@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import { afterAll, expect, test as plain } from "vitest";
 import { guardHeader, newContentHash, type GuardedHeader } from "../header-guard.ts";
 import { readModelFile } from "../read-model.ts";
 import { createBlockMap, parseBlockMap } from "./block-map.ts";
+import { TRUST_MS } from "./block-trust.ts";
 import { openShardFile, WrongBytes, type ShardFile } from "./shard-file.ts";
 import { blocksFor, bytesOf, layoutOf, BLOCK_BYTES } from "./shard-layout.ts";
 
@@ -190,4 +191,86 @@ plain("a record without its file, or a damaged one, is no record", async () => {
   await rm(join(folder, name, "demo.gguf"));
   await using again = await openOne(name);
   expect(wish.some((block) => again.has(block))).toBe(false);
+});
+
+plain("where the system cannot punch holes the file is written anew with what is kept, also while it is read", async () => {
+  const name = String(folders++);
+  const punch = async (): Promise<boolean> => false;
+  {
+    await using shard = await openShardFile({
+      ...{ folder: join(folder, name), names: ["demo.gguf"], layout, header: async () => demo },
+      punch,
+    });
+    for (const block of layout.blocks) await shard.put(block, bytesIn(block));
+    const [path = ""] = shard.paths;
+    const before = (await stat(path)).blocks;
+    const gone = layout.blocks.filter((block) => !wish.includes(block));
+    const [late] = gone;
+    if (late === undefined) throw new Error("no block");
+    const dropping = shard.drop(gone);
+    // What is put meanwhile must not be lost with the old file.
+    const reads = wish.map(async (block) => (await shard.read(block)).equals(bytesIn(block)));
+    await Promise.all([dropping, shard.put(late, bytesIn(late))]);
+    expect((await Promise.all(reads)).every(Boolean)).toBe(true);
+    if (process.platform === "linux") expect((await stat(path)).blocks).toBeLessThan(before / 2);
+    expect((await stat(path)).size).toBe(demo.length);
+    for (const block of [...wish, late]) expect(await shard.isRight(block)).toBe(true);
+    expect((await shard.header(0)).equals(demo.subarray(0, header.dataStart))).toBe(true);
+  }
+  await using again = await openOne(name);
+  for (const block of wish) expect(await again.verify(block)).toBe(true);
+});
+
+/** Changes a byte of a file behind its owner's back, and its date with it, as any program would. */
+async function changeByte(path: string, at: number): Promise<void> {
+  await using file = await open(path, "r+");
+  await file.write(Buffer.from([(demo[at] ?? 0) ^ 4]), 0, 1, at);
+}
+
+plain("blocks are read again once somebody else has written to the file, or a week has passed, and only then", async () => {
+  const name = String(folders++);
+  let nowMs = 1_000_000;
+  const damaged: number[] = [];
+  const openAt = (): Promise<ShardFile> =>
+    openShardFile({
+      ...{ folder: join(folder, name), names: ["demo.gguf"], layout, header: async () => demo, now: () => nowMs },
+      onDamaged: (block) => damaged.push(block.index),
+    });
+  const [hit, second, ...rest] = wish;
+  if (hit === undefined || second === undefined) throw new Error("no block");
+  {
+    await using shard = await openAt();
+    for (const block of wish) await shard.put(block, bytesIn(block));
+    expect(await shard.check(wish, signal)).toEqual([]);
+    await changeByte(shard.paths[0] ?? "", hit.position + 5);
+    // Who asks for others does not learn of it; who reads it does, and is not given it.
+    expect(await shard.check(rest, signal)).toEqual([]);
+    await expect(shard.read(hit)).rejects.toThrow("not here any more");
+    expect([shard.has(hit), damaged]).toEqual([false, [hit.index]]);
+    await shard.put(hit, bytesIn(hit));
+    expect(await shard.check(wish, signal)).toEqual([]);
+    // A write of our own in between does not hide one of somebody else's.
+    await changeByte(shard.paths[0] ?? "", second.position + 5);
+    await shard.put(hit, bytesIn(hit));
+  }
+  {
+    await using shard = await openAt();
+    expect(await shard.check(wish, signal)).toEqual([second]);
+    await shard.put(second, bytesIn(second));
+  }
+  // Under an old date it is not seen …
+  const path = join(folder, name, "demo.gguf");
+  const dated = new Date(1_700_000_000_000);
+  await utimes(path, dated, dated);
+  {
+    await using shard = await openAt();
+    expect(await shard.check(wish, signal)).toEqual([]);
+    await changeByte(path, hit.position + 5);
+    await utimes(path, dated, dated);
+    expect(await shard.check(wish, signal)).toEqual([]);
+  }
+  // … until a week has passed, or it is looked for.
+  nowMs += TRUST_MS + 1;
+  await using later = await openAt();
+  expect(await later.check(wish, signal)).toEqual([hit]);
 });
