@@ -36,6 +36,8 @@ export interface KeepingConfig {
   /** Something was given back to the disk to make room. */
   onEvicted(evicted: { readonly model: string; readonly what: string; readonly bytes: number }): void;
   log(message: string): void;
+  /** How long after the start nothing is given back; absent: as it is usual. Milliseconds. */
+  readonly settleMs?: number;
   readonly signal: AbortSignal;
 }
 
@@ -53,7 +55,7 @@ export interface Keeping extends AsyncDisposable {
 
 export function createKeeping(config: KeepingConfig): Keeping {
   const { store, catalog, shards, capBytes, uses, modelsDir } = config;
-  const settledAtMs = performance.now() + SETTLE_MS;
+  const settledAtMs = performance.now() + (config.settleMs ?? SETTLE_MS);
   /** One after the other: each counts on what is there. */
   let last: Promise<void> = Promise.resolve();
   let sizes = new Map<string, number>();
