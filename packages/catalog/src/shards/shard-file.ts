@@ -2,7 +2,7 @@ import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/prom
 import { join } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
 import { fileDiskBytes } from "../keep/disk-usage.ts";
-import { blockDigest, createBlockMap, parseBlockMap, type BlockMap } from "./block-map.ts";
+import { createBlockMap, parseBlockMap, type BlockMap } from "./block-map.ts";
 import { createBlockTrust, parseTrust, type TrustRecord } from "./block-trust.ts";
 import { stampOf } from "./file-stamp.ts";
 import { hashBlock } from "./hash-block.ts";

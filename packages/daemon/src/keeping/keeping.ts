@@ -54,7 +54,7 @@ export interface Keeping extends AsyncDisposable {
 }
 
 export function createKeeping(config: KeepingConfig): Keeping {
-  const { store, catalog, shards, capBytes, uses, modelsDir } = config;
+  const { store, catalog, capBytes, uses, modelsDir } = config;
   const settledAtMs = performance.now() + (config.settleMs ?? SETTLE_MS);
   /** One after the other: each counts on what is there. */
   let last: Promise<void> = Promise.resolve();
