@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
@@ -26,8 +27,10 @@ export async function listRepository(
   const told = await askListing(config, { repo, revision }, signal);
   const listing = isComplete(told) ? told : await withTree(config, repo, told, signal);
   await mkdir(dirname(cacheFile), { recursive: true });
-  await writeFile(`${cacheFile}.${process.pid}.tmp`, JSON.stringify(listing));
-  await rename(`${cacheFile}.${process.pid}.tmp`, cacheFile);
+  // Two may ask at once.
+  const temporary = `${cacheFile}.${randomUUID()}.tmp`;
+  await writeFile(temporary, JSON.stringify(listing));
+  await rename(temporary, cacheFile);
   return listing;
 }
 
@@ -75,8 +78,16 @@ async function withTree(config: HubConfig, repo: string, listing: Listing, signa
 
 async function keptListing(repo: string, cacheFile: string): Promise<Listing> {
   try {
-    const kept = JSON.parse(await readFile(cacheFile, "utf8")) as Listing;
-    if (typeof kept.commit === "string" && Array.isArray(kept.files)) return kept;
+    const { commit, files } = JSON.parse(await readFile(cacheFile, "utf8")) as { commit?: unknown; files?: unknown };
+    const entries = (Array.isArray(files) ? files : []) as readonly ({
+      path?: unknown;
+      bytes?: unknown;
+      sha256?: unknown;
+    } | null)[];
+    // A file as any other: what it names is looked at as what a hub names.
+    const siblings = entries.map((one) => ({ rfilename: one?.path, size: one?.bytes, lfs: { sha256: one?.sha256 } }));
+    const kept = parseListing(JSON.stringify({ sha: commit, siblings }));
+    if (kept !== null) return kept;
   } catch {
     // Never asked for here, or damaged: said below.
   }
