@@ -1,6 +1,7 @@
 import type { Catalog } from "@clusterd/catalog";
 import { ClusterdError, DEPLOYMENTS_PER_NODE_MAX, type DeploymentId, type DeployRequest, type DeployWish } from "@clusterd/wire";
 import { newDeployment } from "../planning/headed.ts";
+import type { HeadedDeployment } from "../state/daemon-state.ts";
 import type { Store } from "../state/store.ts";
 
 /** The deployments that this node heads, as others and the planner ask for them. The control loop does the rest. */
@@ -13,7 +14,19 @@ export interface HeadedHere {
   keep(id: DeploymentId, onDemand: DeployWish["onDemand"]): boolean;
 }
 
-export function createHeadedHere(store: Store, catalog: Pick<Catalog, "byContent">): HeadedHere {
+/** For the place of a model on the hub, in the background. */
+const PLACE_MS_MAX = 60_000;
+const HUB_ID = /^[^/:]+\/[^/:]+:[^/:]+$/u;
+
+export function createHeadedHere(store: Store, catalog: Pick<Catalog, "byContent" | "locate">): HeadedHere {
+  /** Of a model that members have in parts: where the rest is, should one of them be lost. Nothing waits for it. */
+  async function findPlace({ id, model, contentId, asked }: HeadedDeployment): Promise<void> {
+    if ((asked.parts ?? null) === null || (asked.hub ?? null) !== null || !HUB_ID.test(model)) return;
+    // Without a hub, or where it has something else by now, they do with what they have.
+    const found = await catalog.locate(`hf:${model}`, AbortSignal.timeout(PLACE_MS_MAX)).catch(() => null);
+    if (found?.profile.contentId === contentId) store.dispatch({ type: "deployment-located", id, hub: found.place });
+  }
+
   return {
     start({ deployment: id, contentId, placement, wish }) {
       const model = catalog.byContent(contentId)?.profile.id ?? wish.hub?.id ?? wish.parts ?? null;
@@ -27,6 +40,7 @@ export function createHeadedHere(store: Store, catalog: Pick<Catalog, "byContent
         throw new ClusterdError("not_found", `This node does not have the draft model ${wanted.model} and cannot be the head.`);
       const deployment = newDeployment(id, model, contentId, placement, draft, wish);
       store.dispatch({ type: "deployment-wanted", deployment });
+      void findPlace(deployment);
     },
     stop(id) {
       const known = store.state.deployments.has(id);

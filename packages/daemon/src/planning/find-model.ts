@@ -15,8 +15,6 @@ import type { Store } from "../state/store.ts";
 import { notAllThere, partNamed, partOf, placesOf } from "./model-places.ts";
 
 const PROFILE_MS_MAX = 10_000;
-/** For the place of a model on the hub, where the cluster has all of it in parts: it is good to know, and no more. */
-const PLACE_MS_MAX = 3_000;
 
 export interface FindModelConfig {
   readonly store: Store;
@@ -96,31 +94,23 @@ export function createFindModel(config: FindModelConfig): FindModel {
     return { profile: await byContent(profile.contentId, signal), hub: null };
   }
 
-  /** Where the members have all of a model together, the hub only helps; where they do not, it has to. */
+  /** Where the members have all of a model together, they are not kept waiting by a hub; where they do not, it has to have the rest. */
   async function fromParts(ref: string, profile: ModelProfile, signal: AbortSignal): Promise<FoundModel> {
     const { missing } = placesOf(store.state, profile);
-    const isHub = ref.startsWith("hf:");
-    const quick = AbortSignal.any([signal, AbortSignal.timeout(PLACE_MS_MAX)]);
+    if (missing.bytes === 0) return { profile, hub: null };
+    const refusal = notAllThere(store.state, profile.id, profile, missing);
+    if (!ref.startsWith("hf:")) throw refusal;
     try {
-      if (isHub) {
-        const found = await onHub(ref, missing.bytes === 0 ? quick : signal);
-        // Newer on the hub than here: what is here goes on being used, as a whole file would.
-        if (missing.bytes > 0 || found.profile.contentId === profile.contentId) return found;
-      }
+      return await onHub(ref, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (missing.bytes > 0) {
-        const refusal = notAllThere(store.state, profile.id, profile, missing);
-        const { message } = asClusterdError(error);
-        throw new ClusterdError(refusal.code, `${refusal.message} And from the hub: ${message}`, {
-          ...(refusal.next === undefined ? {} : { next: refusal.next }),
-          ...(refusal.details === undefined ? {} : { details: refusal.details }),
-          cause: error,
-        });
-      }
+      const { next, details } = refusal;
+      throw new ClusterdError(refusal.code, `${refusal.message} And from the hub: ${asClusterdError(error).message}`, {
+        ...(next === undefined ? {} : { next }),
+        ...(details === undefined ? {} : { details }),
+        cause: error,
+      });
     }
-    if (missing.bytes > 0) throw notAllThere(store.state, profile.id, profile, missing);
-    return { profile, hub: null };
   }
 
   async function byContent(contentId: ContentId, signal: AbortSignal): Promise<ModelProfile> {

@@ -121,6 +121,8 @@ function changed(
       return { ...deployment, proposal: event.proposal };
     case "deployment-used":
       return { ...deployment, use: event.use };
+    case "deployment-located":
+      return { ...deployment, asked: { ...deployment.asked, hub: event.hub } };
     case "deployment-kept":
       return { ...deployment, asked: { ...deployment.asked, onDemand: event.onDemand } };
     case "deployment-timed":

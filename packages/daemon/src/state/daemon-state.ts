@@ -11,6 +11,7 @@ import type {
   EngineSummary,
   ErrorCode,
   HeldPart,
+  HubPlace,
   LinkView,
   ModelId,
   ModelProfile,
@@ -170,6 +171,7 @@ export type StateEvent =
   | { readonly type: "deployment-wanted"; readonly deployment: HeadedDeployment }
   | { readonly type: "deployment-unwanted"; readonly id: DeploymentId }
   | { readonly type: "deployment-starting"; readonly id: DeploymentId }
+  | { readonly type: "deployment-located"; readonly id: DeploymentId; readonly hub: HubPlace }
   | { readonly type: "deployment-fetching"; readonly id: DeploymentId; readonly over: boolean }
   | { readonly type: "deployment-progress"; readonly id: DeploymentId; readonly stage: number; readonly progress: number }
   | {
