@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { KNOWN_PATHS_MAX } from "./limits.ts";
@@ -17,8 +18,9 @@ export async function openKnownPaths(home: string): Promise<KnownPaths> {
       if (known.includes(path)) return;
       known = [...known, path].slice(-KNOWN_PATHS_MAX);
       await mkdir(home, { recursive: true });
-      await writeFile(`${memory}.tmp`, `${JSON.stringify(known, null, 2)}\n`, { mode: 0o600 });
-      await rename(`${memory}.tmp`, memory);
+      const temporary = `${memory}.${randomUUID()}.tmp`;
+      await writeFile(temporary, `${JSON.stringify(known, null, 2)}\n`, { mode: 0o600 });
+      await rename(temporary, memory);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, readdir, rename, stat, unlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { ModelProfile } from "@clusterd/wire";
@@ -93,7 +93,7 @@ async function intoCache(dir: string, key: string, profile: ModelProfile): Promi
   const entries = (await readdir(dir)).filter((name) => name.endsWith(".json"));
   for (const name of entries.slice(0, Math.max(0, entries.length - CACHED_PROFILES_MAX + 1)))
     await unlink(join(dir, name)).catch(() => undefined);
-  const temporary = join(dir, `${key}.${process.pid}.tmp`);
+  const temporary = join(dir, `${key}.${randomUUID()}.tmp`);
   await writeFile(temporary, JSON.stringify(profile));
   await rename(temporary, join(dir, `${key}.json`));
 }

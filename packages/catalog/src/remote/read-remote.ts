@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { asModelId, hubId, type HubPlace, type ModelProfile, type Projector } from "@clusterd/wire";
@@ -143,8 +143,9 @@ async function fetchedHeader(
   const header = await walkHeader(remote, path, remote.fileBytes, hash, signal);
   await mkdir(join(path, ".."), { recursive: true });
   await writeFile(`${path}.bytes`, String(remote.fileBytes));
-  await writeFile(`${path}.${process.pid}.tmp`, remote.start(header.dataStart));
-  await rename(`${path}.${process.pid}.tmp`, path);
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  await writeFile(temporary, remote.start(header.dataStart));
+  await rename(temporary, path);
   return header;
 }
 

@@ -49,6 +49,8 @@ export interface TestHubOptions {
   readonly token?: string;
   /** Whether the hub tells a file's digest while it sends one to it, as the real one does. */
   readonly linked?: boolean;
+  /** What `main` and every other revision is. */
+  readonly commit?: string;
   /** Where the hub says its files are; absent: where they are. */
   readonly storeUrl?: string;
 }
@@ -125,7 +127,8 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
 
   const hub = await listen(async (request, response) => {
     const { path, token } = note("hub", request);
-    const files = `/o/r/resolve/${COMMIT}/`;
+    const commit = options.commit ?? COMMIT;
+    const files = `/o/r/resolve/${commit}/`;
     if (options.token !== undefined && token !== `Bearer ${options.token}`)
       response.writeHead(401, { "x-error-code": "GatedRepo" }).end();
     else if (path.startsWith("/api/models/o/r/revision/"))
@@ -135,7 +138,7 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
       const bytes = options.files[name];
       const linked =
         options.linked === true && bytes !== undefined
-          ? { "x-linked-size": bytes.length, "x-linked-etag": `"${digest(bytes)}"`, "x-repo-commit": COMMIT }
+          ? { "x-linked-size": bytes.length, "x-linked-etag": `"${digest(bytes)}"`, "x-repo-commit": commit }
           : {};
       const location = `${options.storeUrl ?? store.url}/stored/${encodeURIComponent(name)}?signature=1`;
       response.writeHead(302, { location, ...linked }).end();
@@ -155,13 +158,13 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
   };
 }
 
-function listing({ files, sha256: said }: TestHubOptions): string {
+function listing({ files, sha256: said, commit = COMMIT }: TestHubOptions): string {
   const siblings = Object.entries(files).map(([rfilename, bytes]) => {
     const told = said?.[rfilename];
     const sha256 = told === undefined ? digest(bytes) : told;
     return { rfilename, size: bytes.length, ...(sha256 === null ? {} : { lfs: { sha256, size: bytes.length } }) };
   });
-  return JSON.stringify({ sha: COMMIT, siblings });
+  return JSON.stringify({ sha: commit, siblings });
 }
 
 const digest = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
