@@ -1,0 +1,161 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtemp, open, readFile, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startTestHub, type TestHub } from "../../packages/catalog/src/testing/hub-server.ts";
+import type { PullEvent } from "../../packages/wire/src/index.ts";
+import type { Host } from "./harness/hosts.ts";
+import { startNode, type TestNode } from "./harness/node.ts";
+
+const MAKE_MODEL = resolve(import.meta.dirname, "../../scripts/make-model.ts");
+const hostNamed = (name: string): Host => ({ name, ownPorts: false, wrap: (command, args) => [command, args] });
+/** Many small blocks: what a few of them cost twice is little. */
+const LAYERS = 32;
+const FILE = "made-Q8_0.gguf";
+const ID = "o/r:Q8_0";
+/** What `a` may give away in a second, so that there is a middle to be killed in. */
+const SERVE_RATE = 24_000_000;
+
+let folder: string;
+let hub: TestHub;
+let model: Buffer;
+let sha256: string;
+let nodes: readonly [TestNode, TestNode, TestNode];
+let token: string;
+let address: string;
+
+async function start(name: string, home?: string): Promise<TestNode> {
+  const joins = name === "a" ? ["--cluster", "swarm", "--serve-rate", "24MB"] : ["--token", token, "--peer", address];
+  const options = { args: ["--no-mdns", ...joins], env: { HF_ENDPOINT: hub.endpoint } };
+  return startNode(hostNamed(name), home === undefined ? options : { ...options, home });
+}
+const three = (node: TestNode): Promise<unknown> =>
+  node.until((state) => state.nodes.filter((each) => each.state === "alive").length === 3, "a cluster of three");
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "clusterd-swarm-"));
+  const path = join(folder, FILE);
+  execFileSync(process.execPath, [MAKE_MODEL, path, "--layers", String(LAYERS), "--width", "512"], { stdio: "ignore" });
+  model = await readFile(path);
+  sha256 = createHash("sha256").update(model).digest("hex");
+  hub = await startTestHub({ files: { [FILE]: model }, bytesPerSecond: 5_000_000 });
+  const a = await start("a");
+  address = String(((await a.event("ready"))["mesh"] as string[])[0]);
+  token = (await a.run("token")).stdout.trim();
+  nodes = [a, ...(await Promise.all([start("b"), start("c")]))] as unknown as typeof nodes;
+  await Promise.all(nodes.map(three));
+});
+afterAll(async () => {
+  await Promise.all((nodes ?? []).map((node) => node[Symbol.asyncDispose]()));
+  await hub?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Pulls by HTTP: a command's start is a second of a core, and all are to begin at once. */
+async function pull(node: TestNode, ref: string, all = false): Promise<Extract<PullEvent, { event: "done" }>> {
+  const lines = (await node.post("/cluster/v1/pull", { model: ref, all })).trim().split("\n");
+  const last = JSON.parse(lines.at(-1) ?? "{}") as PullEvent;
+  if (last.event !== "done") throw new Error(`${node.host.name}: ${lines.at(-1)} ${said(node, 0).slice(-8).join(" | ")}`);
+  return last;
+}
+function said(node: TestNode, since: number): readonly string[] {
+  return node.events.slice(since).flatMap((event) => (event.event === "log" ? [String(event["message"])] : []));
+}
+/** What a node says came for a copy of the model, by where it came from. */
+function cameFrom(node: TestNode, since: number): ReadonlyMap<string, number> {
+  const [, list = ""] =
+    said(node, since)
+      .map((line) => /^all of o\/r:Q8_0 came: (.*)$/u.exec(line))
+      .find((match) => match !== null) ?? [];
+  return new Map([...list.matchAll(/(\d+) bytes from ([^,]+)/gu)].map(([, bytes, name]) => [name ?? "", Number(bytes)]));
+}
+const fileOn = (node: TestNode): string => join(node.home, "models/o/r", FILE);
+/** The file is right, and nothing of it is on the disk twice. */
+async function isRight(node: TestNode): Promise<void> {
+  expect((await readFile(fileOn(node))).equals(model), node.host.name).toBe(true);
+  expect(await readdir(join(node.home, "models/.shards")).catch(() => [])).toEqual([]);
+}
+const remove = async (node: TestNode): Promise<void> => {
+  const removed = await node.run("rm", "hf:o/r");
+  expect(removed.status, removed.stderr).toBe(0);
+};
+const knownTo = (asker: TestNode, holders: readonly TestNode[]): Promise<unknown> =>
+  asker.until(({ models, nodes: all }) => {
+    const ids = models.find(({ id }) => id === ID)?.nodes ?? [];
+    const names = ids.map((id) => all.find((node) => node.id === id)?.name);
+    return names.length === holders.length && holders.every(({ host }) => names.includes(host.name));
+  }, `${ID} on ${holders.length}`);
+
+test("three nodes that pull one model at once move it once over the hub's link, and each has all of it", async () => {
+  const done = await Promise.all(nodes.map((node) => pull(node, "hf:o/r")));
+  for (const [at, node] of nodes.entries()) {
+    expect(done[at]).toEqual({ event: "done", model: ID, path: fileOn(node), bytes: model.length, sha256 });
+    await isRight(node);
+  }
+  expect(hub.sentBytes).toBeGreaterThanOrEqual(model.length);
+  expect(hub.sentBytes).toBeLessThan(model.length * 1.05);
+  // Each has taken its share, and given it to the others.
+  for (const node of nodes) expect([...cameFrom(node, 0).keys()].length).toBeGreaterThan(1);
+});
+
+test("what a member has comes from it, at most as fast as it gives, to several together once", async () => {
+  const [a, b, c] = nodes;
+  await Promise.all([remove(b), remove(c)]);
+  await Promise.all([knownTo(b, [a]), knownTo(c, [a])]);
+  expect((await a.state()).transferLimits).toEqual({ fetchBytesPerSecond: null, serveBytesPerSecond: SERVE_RATE });
+  const before = hub.sentBytes;
+  const since = [b, c].map((node) => node.events.length);
+  await Promise.all([b, c].map((node) => pull(node, ID, true)));
+  await Promise.all([isRight(b), isRight(c)]);
+  // The hub was asked for headers alone.
+  expect(hub.sentBytes - before).toBeLessThan(model.length * 0.05);
+  const fromA = [b, c].map((node, at) => cameFrom(node, since[at] ?? 0).get("a") ?? 0);
+  expect(fromA[0]! + fromA[1]!).toBeLessThan(model.length * 1.05);
+  for (const bytes of fromA) expect(bytes).toBeGreaterThan(model.length * 0.2);
+});
+
+test("killed in the middle, a pull goes on with what was there, and ends with the right bytes", async () => {
+  const [a, b, c] = nodes;
+  await Promise.all([remove(b), remove(c)]);
+  await Promise.all([knownTo(b, [a])]);
+  const command = b.run("pull", ID, "--all", "--json");
+  await b.until(({ pulls = [] }) => pulls.some(({ doneBytes }) => doneBytes > model.length * 0.4), "in the middle");
+  await b.end("SIGKILL");
+  await command;
+  const again = await start("b", b.home);
+  nodes = [a, again, c];
+  await three(again);
+  await knownTo(again, [a]);
+  const done = await pull(again, "hf:o/r");
+  expect(done).toMatchObject({ model: ID, bytes: model.length, sha256 });
+  await isRight(again);
+  const came = [...cameFrom(again, 0).values()].reduce((sum, bytes) => sum + bytes, 0);
+  expect(came).toBeGreaterThan(0);
+  expect(came).toBeLessThan(model.length * 0.75);
+});
+
+test("a member whose file has changed is dropped by name, all ends well, and it is not asked again", async () => {
+  const [a, b, c] = nodes;
+  await pull(c, "hf:o/r");
+  await remove(b);
+  // In all layers, so that whatever is asked of it is wrong.
+  await using file = await open(fileOn(c), "r+");
+  const { size } = await stat(fileOn(c));
+  for (let at = size - 1; at > 4_000_000; at -= 1_000_000) await file.write(Buffer.from([model.readUInt8(at) ^ 1]), 0, 1, at);
+  await knownTo(b, [a, c]);
+  const since = b.events.length;
+  await pull(b, "hf:o/r");
+  await isRight(b);
+  expect(
+    said(b, since).filter((line) => /^c sent wrong bytes .* It is not asked again for o\/r:Q8_0\.$/u.test(line)),
+  ).toHaveLength(1);
+  await remove(b);
+  await knownTo(b, [a, c]);
+  const later = b.events.length;
+  await pull(b, "hf:o/r");
+  await isRight(b);
+  expect([...cameFrom(b, later).keys()]).not.toContain("c");
+  expect(said(b, later).filter((line) => line.includes("wrong bytes"))).toEqual([]);
+});
