@@ -1,13 +1,16 @@
-import { cp, mkdtemp, readFile, truncate, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readFile, rename, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { ClusterdError } from "@clusterd/wire";
 import { openCatalog } from "./catalog.ts";
 import { readModelFile } from "./read-model.ts";
 
 const DEMO = fileURLToPath(new URL("../../../models/demo-16l-q8_0.gguf", import.meta.url));
+const MAKE_MODEL = fileURLToPath(new URL("../../../scripts/make-model.ts", import.meta.url));
 const signal = AbortSignal.timeout(60_000);
 const folder = await mkdtemp(join(tmpdir(), "clusterd-catalog-"));
 async function copy(name: string): Promise<string> {
@@ -92,4 +95,37 @@ test("the catalog knows bundled names, ids without case, and paths it has seen",
   await expect(catalog.resolve("nothing", signal)).rejects.toThrow(/No model is called "nothing"/);
   await expect(catalog.resolve("/no/such/file.gguf", signal)).rejects.toMatchObject({ code: "not_found" });
   await expect(catalog.resolve("hf:a/b", signal)).rejects.toMatchObject({ code: "not_found" });
+});
+
+test("a path is a whole one: the daemon's own folder is nobody's meaning; any part of a split model means all of it", async () => {
+  const home = await mkdtemp(join(folder, "paths-"));
+  const catalog = await openCatalog({ home, bundled: [], signal });
+  for (const ref of ["model.gguf", "./model.gguf", "../x/y", "a\\b"])
+    await expect(catalog.resolve(ref, signal), ref).rejects.toMatchObject({ code: "usage" });
+  await expect(catalog.resolve("o/r", signal)).rejects.toMatchObject({
+    code: "not_found",
+    next: expect.stringMatching(/From a hub: hf:o\/r/) as string,
+  });
+  const parts = ["split-00001-of-00002.gguf", "split-00002-of-00002.gguf"].map((name) => join(folder, name));
+  await promisify(execFile)(process.execPath, [
+    MAKE_MODEL,
+    join(folder, "split.gguf"),
+    "--layers",
+    "4",
+    "--width",
+    "128",
+    "--split",
+    "2",
+  ]);
+  const file = await catalog.resolve(parts[1] ?? "", signal);
+  expect(file).toMatchObject({ path: parts[0], parts, profile: { id: "split" } });
+  for (const ref of parts) expect(catalog.known(ref)?.path).toBe(parts[0]);
+  // Swapped, each says so; put back, it is the model again.
+  const [first = "", second = ""] = parts;
+  await rename(first, `${first}.x`);
+  await rename(second, first);
+  await rename(`${first}.x`, second);
+  await expect(catalog.resolve(second, signal)).rejects.toThrow(
+    /split-00001-of-00002\.gguf: its name says part 1 of 2, its header says part 2 of 2/,
+  );
 });
