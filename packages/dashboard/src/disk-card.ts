@@ -18,7 +18,7 @@ export function diskCard({ disk, held = [] }: NodeView): DiskCard | null {
   const { totalBytes, freeBytes, usedBytes, capBytes } = disk;
   const share = (bytes: number): number => Math.min(1, Math.max(0, bytes / totalBytes));
   const used = share(usedBytes);
-  const limit = capBytes === null ? "" : ` of ${sizeText(capBytes)} they may`;
+  const limit = capBytes === null ? "" : ` of ${sizeText(capBytes)} allowed`;
   return {
     usedShare: used,
     otherShare: Math.min(1 - used, share(totalBytes - freeBytes - usedBytes)),

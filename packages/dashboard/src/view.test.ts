@@ -143,7 +143,7 @@ test("a disk is told as it is: what fetched models take, what else does, and wha
     usedShare: 0.1,
     otherShare: 0.3,
     capShare: 0.2,
-    text: "Disk: fetched models take 10.0 GB of 20.0 GB they may; 60.0 GB of 100 GB free",
+    text: "Disk: fetched models take 10.0 GB of 20.0 GB allowed; 60.0 GB of 100 GB free",
     parts: [{ key: contentId, text: "layers 0–9,12, embeddings and output of big", bytesText: "2.1 GB" }],
   });
   expect(page.models[0]?.copiesText).toBe("mini (3.0 GB), pi");

@@ -104,7 +104,9 @@ export function createKeeping(config: KeepingConfig): Keeping {
       for (const one of choice.evict) await evict(one, `${what} needs the room`);
       gave = true;
     }
-    if (gave) config.changed();
+    if (!gave) return;
+    config.changed();
+    void lookOnce();
   }
 
   async function look(): Promise<void> {
