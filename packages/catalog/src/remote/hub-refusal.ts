@@ -25,7 +25,9 @@ export function refusal(
   const host = hostOf(config);
   const page = `${config.endpoint}/${repo}`;
   const withToken =
-    config.token === null ? "set HF_TOKEN to a token that may read it" : `the token in ${config.tokenFrom ?? "HF_TOKEN"} may not read it yet`;
+    config.token === null
+      ? "set HF_TOKEN to a token that may read it"
+      : `the token in ${config.tokenFrom ?? "HF_TOKEN"} may not read it yet`;
   const told = headers.get("x-error-message") ?? "";
   if (status === 401 && config.token !== null && /invalid (?:credentials|username)|expired/iu.test(told))
     return new ClusterdError("not_admitted", `${host} does not know the token in ${config.tokenFrom ?? "HF_TOKEN"} (401).`, {
