@@ -18,6 +18,7 @@ export async function awaitReady(
   const onAbort = (): void => stop.abort();
   signal.addEventListener("abort", onAbort, { once: true });
   let seen = false;
+  let lived = false;
   try {
     for await (const state of watchState(client, stop.signal)) {
       const found = findDeployments(state, model);
@@ -29,7 +30,11 @@ export async function awaitReady(
       seen = true;
       const ready = live.filter((deployment) => deployment.state === "ready");
       if (ready.length >= replicas) return ready;
-      const failed = found.find((deployment) => deployment.state === "failed");
+      lived ||= live.length > 0;
+      // What went with its head is another one's end, unless what is awaited has been there.
+      const hasLeft = ({ head }: DeploymentView): boolean =>
+        state.nodes.some(({ id, state: is }) => id === head && is === "left");
+      const failed = found.find((deployment) => deployment.state === "failed" && (lived || !hasLeft(deployment)));
       if (failed !== undefined && live.length < replicas) throw failureOf(failed);
       const next = live.find((deployment) => deployment.state !== "ready");
       if (next !== undefined) terminal.progress(progressLine(state, next, terminal.talkStyle), `${next.model}: ${next.state}`);
