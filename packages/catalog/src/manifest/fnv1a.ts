@@ -1,6 +1,6 @@
 /**
  * FNV-1a with 64 bits, as llama.cpp's RPC hashes a tensor that it asks about (`fnv_hash` in ggml-rpc.cpp): for each byte, the hash is
- * xored with it and multiplied by the prime, modulo 2^64. JavaScript has no such product; 32-bit halves make a quarter of the speed of
+ * xored with it and multiplied by the prime, modulo 2^64. JavaScript has no such product; 32-bit halves make a fifth of the speed of
  * this loop, which is a WebAssembly module of 95 bytes, written by hand:
  *
  *     (module
