@@ -29,6 +29,7 @@ export interface TrustRecord {
 export interface BlockTrust {
   /** Whether a block must be read again before it is used. */
   isDoubtful(block: number): boolean;
+  readonly isInDoubt: boolean;
   /** The block has just been written, or read and found right, or is gone. */
   settled(block: number): void;
   /** Looks whether others have written to the file. */
@@ -73,6 +74,9 @@ export async function createBlockTrust({ map, kept, stamp, now }: TrustConfig): 
 
   return {
     isDoubtful: (block) => doubtful.has(block),
+    get isInDoubt() {
+      return doubtful.size > 0;
+    },
     settled: (block) => void doubtful.delete(block),
     look,
     async whileWriting(write) {

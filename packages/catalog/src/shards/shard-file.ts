@@ -66,6 +66,8 @@ export interface ShardFileConfig {
   readonly layout: ShardLayout;
   /** A part's header, asked for where it is not there yet. */
   readonly header: (part: number) => Promise<Buffer>;
+  /** Looks whether what the parts begin with is still right, and mends it; throws `model_broken` where it cannot. */
+  readonly checkHeaders?: () => Promise<void>;
   /** A block was not on the disk as it was written there. */
   readonly onDamaged?: (block: Block) => void;
   /** False where the system cannot punch holes; absent: by the system's own tool. */
@@ -228,6 +230,7 @@ export async function openShardFile(config: ShardFileConfig): Promise<ShardFile>
     verify: async (block) => (await readRight(block)) !== null,
     async check(blocks, signal) {
       await trust.look();
+      if (trust.isInDoubt) await trust.whileWriting(async () => config.checkHeaders?.());
       const damaged: Block[] = [];
       for (const block of blocks) {
         signal.throwIfAborted();

@@ -7,6 +7,7 @@ import { checkDiskRoom, type MakeRoom } from "../pull/disk-room.ts";
 import { readModelFile, type ModelFile } from "../read-model.ts";
 import { openShardFile, type ShardFile } from "./shard-file.ts";
 import { beginSettling, settle, type SettledModel } from "./settle-shard.ts";
+import { keepHeaders, mendHeaders } from "./shard-headers.ts";
 import { layoutOf, type Block } from "./shard-layout.ts";
 
 /** The models of which this node has parts. */
@@ -92,8 +93,9 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
   }
 
   async function read(contentId: ContentId): Promise<void> {
-    const [first] = (await namesOf(contentId)) ?? [];
-    if (first === undefined) return;
+    const names = (await namesOf(contentId)) ?? [];
+    const [first] = names;
+    if (first === undefined || !(await mendHeaders({ folder: folderOf(contentId), names, contentId }, signal))) return;
     const file = await readModelFile(join(folderOf(contentId), first), { signal, cacheDir });
     if (file.profile.contentId !== contentId) return;
     files.set(contentId, file);
@@ -115,9 +117,24 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
 
   async function open(contentId: ContentId, names: readonly string[], within: AbortSignal): Promise<ShardFile> {
     const folder = folderOf(contentId);
+    const checkHeaders = headersOf(contentId, names);
+    await checkHeaders();
     const headers: GuardedHeader[] = [];
     for (const name of names) headers.push(await guardHeader(join(folder, name), newContentHash(), within));
-    return openShardFile({ folder, names, layout: layoutOf(headers), header: headerIsThere, onDamaged: damagedIn(contentId) });
+    const layout = layoutOf(headers);
+    return openShardFile({ folder, names, layout, header: headerIsThere, checkHeaders, onDamaged: damagedIn(contentId) });
+  }
+  function headersOf(contentId: ContentId, names: readonly string[]): () => Promise<void> {
+    return async () => {
+      if (await mendHeaders({ folder: folderOf(contentId), names, contentId }, signal)) return;
+      throw new ClusterdError(
+        "model_broken",
+        `What is kept of ${called.get(contentId) ?? names[0]} has another header than it must have.`,
+        {
+          next: "Delete it, and load the model again: clusterd rm MODEL",
+        },
+      );
+    };
   }
   function damagedIn(contentId: ContentId): (block: Block) => void {
     return (block) => {
@@ -175,7 +192,17 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
       if (source.model !== undefined) await writeFile(join(folder, CALLED), JSON.stringify({ model: source.model }));
       const layout = layoutOf(headers);
       const header = async (part: number): Promise<Buffer> => starts[part] ?? Buffer.alloc(0);
-      const shard = await remember(contentId, openShardFile({ folder, names, layout, header, onDamaged: damagedIn(contentId) }));
+      await keepHeaders(
+        { folder },
+        starts.map((bytes, part) => bytes.subarray(0, layout.parts[part]?.dataStart)),
+      );
+      // Of what is there already, the header may be what kept it from being listed.
+      await mendHeaders({ folder, names, contentId }, within);
+      const checkHeaders = headersOf(contentId, names);
+      const shard = await remember(
+        contentId,
+        openShardFile({ folder, names, layout, header, checkHeaders, onDamaged: damagedIn(contentId) }),
+      );
       await read(contentId);
       return shard;
     },
