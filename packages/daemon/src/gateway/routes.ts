@@ -42,10 +42,13 @@ const modelsOf = (state: DaemonState): readonly AdvertModel[] => [
   ...[...state.others.values()].flatMap((other) => other.advert.models),
 ];
 
-/** The contents that a name means, and the deployments that nobody's file has a name for. Of a name that several models go by: none. */
-function contentsNamed(state: DaemonState, wanted: string): ReadonlySet<ContentId> {
-  const models = modelsOf(state);
-  const deployed = allDeployments(state).flatMap(({ contentId, view }) => [
+/** The contents that a name means, among models and deployments that nobody's file has a name for. Of a name that several go by: none. */
+function contentsNamed(
+  wanted: string,
+  models: readonly AdvertModel[],
+  deployments: readonly AdvertDeployment[],
+): ReadonlySet<ContentId> {
+  const deployed = deployments.flatMap(({ contentId, view }) => [
     { contentId, id: view.model, aliases: [] },
     ...models.filter((model) => model.contentId === contentId),
   ]);
@@ -60,9 +63,11 @@ function contentsNamed(state: DaemonState, wanted: string): ReadonlySet<ContentI
  */
 function replicasOf(state: DaemonState, name: string): readonly AdvertDeployment[] {
   const wanted = name.trim();
-  const known = contentsNamed(state, wanted);
-  const found = allDeployments(state).filter(({ contentId }) => known.has(contentId));
-  const now = new Set(modelsNamed(wanted, modelsOf(state)).map(({ contentId }) => contentId));
+  const models = modelsOf(state);
+  const deployments = allDeployments(state);
+  const known = contentsNamed(wanted, models, deployments);
+  const found = deployments.filter(({ contentId }) => known.has(contentId));
+  const now = new Set(modelsNamed(wanted, models).map(({ contentId }) => contentId));
   const current = found.filter(({ contentId }) => now.has(contentId));
   return current.length > 0 ? current : found;
 }
@@ -71,8 +76,9 @@ function replicasOf(state: DaemonState, name: string): readonly AdvertDeployment
 export function modelNamed(state: DaemonState, name: string): ModelId | null {
   const [deployed] = replicasOf(state, name);
   if (deployed !== undefined) return deployed.view.model;
-  const contents = contentsNamed(state, name.trim());
-  return modelsOf(state).find((model) => contents.has(model.contentId))?.id ?? null;
+  const models = modelsOf(state);
+  const contents = contentsNamed(name.trim(), models, []);
+  return models.find((model) => contents.has(model.contentId))?.id ?? null;
 }
 
 /** Whether a model answers now. */
