@@ -9,8 +9,14 @@ export interface BlockQueue {
   readonly waiting: readonly Block[];
   /** The next block for a source, now taken by it; null where there is none for it yet. */
   take(source: BlockSource, alive: readonly BlockSource[], nowMs: number): Block | null;
-  done(block: Block): void;
-  giveBack(block: Block): void;
+  /**
+   * For a source that has nothing else to give: the block that another has been at for the longest, where that is longer than so many
+   * milliseconds. Who is first with it has it; each block is taken twice at most.
+   */
+  takeAgain(source: BlockSource, lateMs: number, nowMs: number): Block | null;
+  /** False where another has brought it before. */
+  done(block: Block): boolean;
+  giveBack(block: Block, source: BlockSource): void;
   /** Settles when something has changed, or after so long. */
   changed(ms: number, signal: AbortSignal): Promise<void>;
   wake(): void;
@@ -31,7 +37,9 @@ const SHARES_WAITED = 2;
  */
 export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs }: BlockQueueOptions): BlockQueue {
   const waiting = new Set(missing);
-  const taken = new Set<Block>();
+  const taken = new Map<Block, { readonly by: Set<BlockSource>; readonly sinceMs: number }>();
+  /** No block that waits was had by fewer, when all were last looked at. */
+  let fewestKnown = 1;
   let wakeUps: (() => void)[] = [];
   /** Since when nothing of ours is left at a shared source and nothing else has come: others' shares are then waited for. */
   let patientSinceMs: number | null = null;
@@ -40,6 +48,7 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
   let oursOverMs: number | null = null;
 
   const wake = (): void => {
+    fewestKnown = 1;
     const all = wakeUps;
     wakeUps = [];
     for (const up of all) up();
@@ -64,8 +73,10 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
       const holders = others.filter((other) => other.has(block)).length;
       if (holders >= fewest) continue;
       [best, fewest] = [block, holders];
-      if (holders === 1) break;
+      // None is rarer: a large model's blocks are not all looked at for each one.
+      if (holders <= fewestKnown) return best;
     }
+    if (best !== null) fewestKnown = fewest;
     return best;
   }
 
@@ -80,13 +91,20 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
       oursOverMs = null;
       return ours;
     }
-    const theirs = pick(() => true);
-    if (theirs === null || members(alive).length === 0) return theirs;
+    const theirs = (): Block | null => pick(() => true);
+    if (members(alive).length === 0) return theirs();
+    // Looked at after each block by all who wait: whether there is any, which is soon found, not yet which one.
+    if (!(source.kind === "hub" ? fromHub(alive, () => true) !== null : hasAny(source))) return null;
     patientSinceMs ??= nowMs;
     oursOverMs ??= nowMs;
     // Where something comes all the time, but slowly: as long again as our own share took, and once more.
     const patience = Math.max(PATIENCES_MAX * patienceMs, SHARES_WAITED * (oursOverMs - begunMs));
-    return nowMs - patientSinceMs >= patienceMs || nowMs - oursOverMs >= patience ? theirs : null;
+    return nowMs - patientSinceMs >= patienceMs || nowMs - oursOverMs >= patience ? theirs() : null;
+  }
+
+  function hasAny(source: BlockSource): boolean {
+    for (const block of waiting) if (source.has(block)) return true;
+    return false;
   }
 
   return {
@@ -100,17 +118,28 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
       const block = next(source, alive, nowMs);
       if (block === null) return null;
       waiting.delete(block);
-      taken.add(block);
+      taken.set(block, { by: new Set([source]), sinceMs: nowMs });
       return block;
     },
+    takeAgain(source, lateMs, nowMs) {
+      // In the order in which they were taken.
+      for (const [block, { by, sinceMs }] of taken) {
+        if (nowMs - sinceMs < lateMs) return null;
+        if (by.size > 1 || by.has(source) || !source.has(block)) continue;
+        by.add(source);
+        return block;
+      }
+      return null;
+    },
     done(block) {
-      taken.delete(block);
       // Somebody's patience was not for nothing.
       patientSinceMs = null;
-      wake();
+      return taken.delete(block);
     },
-    giveBack(block) {
-      if (!taken.delete(block)) return;
+    giveBack(block, source) {
+      const by = taken.get(block)?.by;
+      if (by === undefined || !by.delete(source) || by.size > 0) return;
+      taken.delete(block);
       waiting.add(block);
       wake();
     },

@@ -220,3 +220,63 @@ test("who comes to have it while it is fetched is asked as well; where nobody ma
   await using __ = second.shard;
   expect(second.error).toMatchObject({ code: "shards_unreachable" });
 });
+
+test("a source that hangs costs no more than the patience with it: what it was at is brought by another, each block once more at most", async () => {
+  const stuck = source("stuck", {
+    has: ({ index }) => index < 12,
+    read: (_block, within) => new Promise((_, reject) => within.addEventListener("abort", () => reject(within.reason))),
+  });
+  const quick = source("quick");
+  const { shard, error, dropped } = await run([stuck, quick], { lateMs: 50 });
+  await using _ = shard;
+  expect(error).toBeNull();
+  expect(dropped).toEqual([]);
+  expect(stuck.sent.length).toBe(2);
+  expect(quick.sent.length).toBe(LAYERS);
+  for (const block of layout.blocks) expect(await shard.verify(block)).toBe(true);
+  // The control: who has time is not asked twice.
+  const [one, other] = [source("one"), source("other")];
+  const again = await run([one, other], { lateMs: 10_000 });
+  await again.shard[Symbol.asyncDispose]();
+  expect(again.error).toBeNull();
+  expect(one.sent.length + other.sent.length).toBe(LAYERS);
+});
+
+test("however many sources there are, so many blocks are in memory and no more", async () => {
+  let open = 0;
+  let most = 0;
+  const sources = Array.from({ length: 5 }, (_, index) =>
+    source(`source ${index}`, {
+      connections: 8,
+      async read(block) {
+        most = Math.max(most, (open += 1));
+        await pause(2);
+        open -= 1;
+        return right(block);
+      },
+    }),
+  );
+  const { shard, error } = await run(sources);
+  await using _ = shard;
+  expect(error).toBeNull();
+  expect(most).toBeGreaterThan(5);
+  expect(most).toBeLessThanOrEqual(16);
+});
+
+test("a connection that breaks under several blocks is one failure, not several", async () => {
+  let broken = 0;
+  const flaky = source("flaky", {
+    connections: 6,
+    async read(block) {
+      if (broken < 6) {
+        broken += 1;
+        throw new ClusterdError("failed", "it broke off");
+      }
+      return right(block);
+    },
+  });
+  const { shard, error, dropped } = await run([flaky]);
+  await using _ = shard;
+  expect(error).toBeNull();
+  expect(dropped).toEqual([]);
+});

@@ -40,6 +40,19 @@ export interface FetchBlocksOptions {
   /** How long another node's share is left to it. Milliseconds. */
   readonly patienceMs?: number;
   readonly refreshMs?: number;
+  /** After how long a block is asked of another as well, where that has nothing else to do. */
+  readonly lateMs?: number;
+}
+
+/** How it goes with a source. */
+interface Standing {
+  /** Blocks asked for. */
+  open: number;
+  /** Failures without a success between them; those of one moment are one. */
+  errors: number;
+  failedMs: number;
+  /** What a block has taken of late. */
+  blockMs: number;
 }
 
 /** Errors in a row after which a source is given up. */
@@ -48,6 +61,11 @@ const FIRST_PAUSE_MS = 250;
 const REFRESH_MS = 1_000;
 const PATIENCE_MS = 5_000;
 const RECORD_MS = 1_000;
+/** Blocks in memory that are asked for, or being verified and written: 128 MiB. Sources share them, with one for each at least. */
+const BLOCKS_MAX = 16;
+/** A source that is at a block for longer than this, and than another with nothing to do takes for two, is not waited for. */
+const LATE_MS = 5_000;
+const LATE_MULTIPLE = 2;
 
 /**
  * Fetches blocks from all who have them at once: the rarest first, from members before hubs. What comes is verified before it counts; who
@@ -73,35 +91,59 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
   function drop(source: BlockSource, why: "lied" | "failed", message: string): void {
     if (!alive.delete(source)) return;
     reasons.push(message);
+    queue.wake();
     options.onDropped(source, why, message);
   }
 
-  async function worker(source: BlockSource): Promise<void> {
-    let errors = 0;
+  const room = (): number => Math.max(1, Math.floor(BLOCKS_MAX / Math.max(1, alive.size)));
+
+  function nextBlock(source: BlockSource, { open, blockMs }: Standing): Block | null {
+    if (open >= room()) return null;
+    const nowMs = performance.now();
+    const lateMs = Math.max(options.lateMs ?? LATE_MS, LATE_MULTIPLE * blockMs);
+    return queue.take(source, [...alive], nowMs) ?? (open === 0 ? queue.takeAgain(source, lateMs, nowMs) : null);
+  }
+
+  async function fetchOne(source: BlockSource, block: Block): Promise<void> {
+    const bytes = await source.read(block, ended);
+    if (!shard.has(block)) {
+      const told = shard.digest(block) ?? (await options.expected?.(block, source, ended, bytes)) ?? null;
+      if (told !== null) shard.expect(block, told);
+      await shard.put(block, bytes);
+    }
+    freeNow(bytes);
+    if (!queue.done(block)) return;
+    onProgress((doneBytes += block.bytes), totalBytes);
+    // Who is still at a block that another has brought stops.
+    if (queue.left === 0) end.abort();
+  }
+
+  async function worker(source: BlockSource, standing: Standing): Promise<void> {
     while (alive.has(source) && !ended.aborted && queue.left > 0) {
-      const block = queue.take(source, [...alive], performance.now());
+      const block = nextBlock(source, standing);
       if (block === null) {
         await queue.changed(options.refreshMs ?? REFRESH_MS, ended);
         continue;
       }
+      const beganMs = performance.now();
+      standing.open += 1;
       try {
-        const bytes = await source.read(block, ended);
-        const told = shard.digest(block) ?? (await options.expected?.(block, source, ended, bytes)) ?? null;
-        if (told !== null) shard.expect(block, told);
-        await shard.put(block, bytes);
-        freeNow(bytes);
-        queue.done(block);
-        errors = 0;
-        onProgress((doneBytes += block.bytes), totalBytes);
+        await fetchOne(source, block);
+        standing.errors = 0;
+        standing.blockMs = performance.now() - beganMs;
       } catch (error) {
-        queue.giveBack(block);
+        queue.giveBack(block, source);
         if (ended.aborted) return;
         if (error instanceof WrongBytes) return drop(source, "lied", `${source.name} sent wrong bytes (${error.message}).`);
         const { code, message } = asClusterdError(error);
         if (code === "does_not_fit" || code === "model_broken") throw error;
-        errors += 1;
-        if (errors >= ERRORS_MAX) return drop(source, "failed", `${source.name} failed: ${message}`);
-        await pause(FIRST_PAUSE_MS * 2 ** (errors - 1), undefined, { signal: ended }).catch(() => undefined);
+        // A connection that breaks fails all that was asked on it.
+        if (performance.now() - standing.failedMs >= FIRST_PAUSE_MS) standing.errors += 1;
+        standing.failedMs = performance.now();
+        if (standing.errors >= ERRORS_MAX) return drop(source, "failed", `${source.name} failed: ${message}`);
+        await pause(FIRST_PAUSE_MS * 2 ** (standing.errors - 1), undefined, { signal: ended }).catch(() => undefined);
+      } finally {
+        standing.open -= 1;
       }
     }
   }
@@ -116,6 +158,8 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
   }, options.refreshMs ?? REFRESH_MS);
   const recorder = setInterval(() => void shard.record().catch(() => undefined), RECORD_MS);
   try {
+    // All before the first begins: they share the room for blocks.
+    for (const source of options.sources) alive.add(source);
     for (const source of options.sources) join(source);
     const failed = watchForNobody();
     await Promise.race([idle(), failed.promise]).finally(failed.stop);
@@ -131,8 +175,9 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
   function join(source: BlockSource): void {
     if (ended.aborted) return;
     alive.add(source);
+    const standing: Standing = { open: 0, errors: 0, failedMs: -Infinity, blockMs: 0 };
     for (let count = 0; count < source.connections; count++) {
-      const work = worker(source);
+      const work = worker(source, standing);
       workers.add(work);
       // A failure is told by whoever waits for all of them.
       void work.catch(() => undefined);

@@ -51,8 +51,8 @@ function wrong(why: string): ClusterdError {
 
 /** After how many slices in a row that packing did not help, and for how many it is then left, at first and at most. */
 const USELESS_MAX = 4;
-const REST_MIN = 32;
-const REST_MAX = 1024;
+const REST_MIN = 4;
+const REST_MAX = 512;
 
 /**
  * Whether to pack: a sample of slices shows whether a model's bytes can be packed, and whether that is done before the link has taken

@@ -52,9 +52,10 @@ export function prepareAnswer(body: Buffer, packing: PackingSense | null, pace: 
         const sent = slice.packed ?? slice.plain;
         next = begin(at + length);
         packings.push(next.packing);
-        await options.pace?.take(sent.length, options.gone);
         await write(socket, head + encodeLine({ plain: slice.plain.length, sent: sent.length }), sent);
         head = "";
+        // Paid for afterwards: meanwhile the next one is packed.
+        await options.pace?.take(sent.length, options.gone);
       }
       if (body.length === 0) socket.write(head);
       await Promise.all(packings);

@@ -110,6 +110,10 @@ const HOSTILE: readonly (readonly [string, (socket: Socket) => void])[] = [
   ["promises more than any answer may have", (socket) => socket.end('{"bytes":99999999999}\n')],
   ["breaks off in the middle", (socket) => socket.end('{"bytes":1000}\nabc')],
   ["sends what is no answer", (socket) => socket.end('{"bytes":-1}\n')],
+  ["sends a slice that is longer than its answer", (socket) => socket.end('{"bytes":3}\n{"plain":4,"sent":4}\nabcd')],
+  ["sends a slice of more bytes than it has", (socket) => socket.end('{"bytes":3}\n{"plain":3,"sent":4}\nabcd')],
+  ["sends a slice of nothing", (socket) => socket.end('{"bytes":3}\n{"plain":0,"sent":0}\n')],
+  ["sends a slice that cannot be unpacked", (socket) => socket.end('{"bytes":9}\n{"plain":9,"sent":3}\nabc')],
 ];
 
 test.each(HOSTILE)("a member that %s is an error, and nothing hangs", async (_, answer) => {
@@ -149,3 +153,53 @@ test.each(["{}\n", '{"want":"block","index":-1}\n', '{"want":"file","index":0}\n
     expect(bytes).toBe(0);
   },
 );
+
+test("blocks come packed where that makes them smaller, and are what they were; asked so, they come as they are", async () => {
+  const block = whole.layout.blocks.reduce((most, one) => (one.bytes > most.bytes ? one : most));
+  const weights = Buffer.alloc(block.bytes, "weights that repeat");
+  const model: HeldModel = { ...whole, read: async () => Buffer.from(weights), digest: () => null };
+  // A link on which a slice takes longer than its packing does.
+  const pace = { sliceBytes: 16 * 1024, take: async () => void (await new Promise((done) => setTimeout(done, 20))) };
+  let sent = 0;
+  const { member } = await memberWith((socket) => {
+    socket.once("close", () => (sent += socket.bytesWritten));
+    void serveWeights(socket, model, { pace });
+  });
+  {
+    await using _ = member;
+    const many = await Promise.all(Array.from({ length: 4 }, () => member.source.read(block, signal)));
+    expect(many.every((bytes) => bytes.equals(weights))).toBe(true);
+  }
+  await expect.poll(() => sent).toBeGreaterThan(0);
+  expect(sent).toBeLessThan(2 * block.bytes);
+
+  const socket = connect({ host: "127.0.0.1", port: port() });
+  let plain = 0;
+  socket.on("data", (chunk: Buffer) => (plain += chunk.length));
+  socket.write(`{"want":"block","index":${block.index}}\n`);
+  await expect.poll(() => plain).toBeGreaterThan(block.bytes);
+  socket.destroy();
+});
+
+test("a block of another length than it must have is refused before it is read", async () => {
+  const block = whole.layout.blocks[0];
+  if (block === undefined) throw new Error("no block");
+  const { member } = await memberWith((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => socket.write(`{"bytes":${block.bytes - 1}}\n`));
+  });
+  await using _ = member;
+  await expect(member.source.read(block, signal)).rejects.toThrow(/bytes for/u);
+});
+
+test("what was asked for at the same time as something that was given up comes all the same, when asked again", async () => {
+  const { member } = await served(whole);
+  await using _ = member;
+  const stop = new AbortController();
+  const blocks = whole.layout.blocks.slice(0, 8);
+  const given = blocks.map((block, at) => member.source.read(block, at === 0 ? stop.signal : signal).catch(() => null));
+  stop.abort();
+  expect(await given[0]).toBeNull();
+  await Promise.all(given);
+  for (const block of blocks) expect((await member.source.read(block, signal)).equals(await whole.read(block))).toBe(true);
+});
