@@ -10,16 +10,11 @@ export function weightOf(node: NodeId, contentId: string, block: number): number
  * Whose share of what several nodes fetch a block is: the one whose weight is the greatest (rendezvous hashing). Who goes leaves its blocks
  * to the others alike, and no other block changes hands. Without anyone it is nobody's.
  */
-export function sharerOf(
-  nodes: readonly NodeId[],
-  contentId: string,
-  block: number,
-  weigh: typeof weightOf = weightOf,
-): NodeId | null {
+export function sharerOf(nodes: readonly NodeId[], contentId: string, block: number): NodeId | null {
   let best: NodeId | null = null;
   let most = -1;
   for (const node of nodes) {
-    const weight = weigh(node, contentId, block);
+    const weight = weightOf(node, contentId, block);
     if (weight < most || (weight === most && best !== null && node > best)) continue;
     [best, most] = [node, weight];
   }

@@ -44,7 +44,7 @@ export async function judge({ block, bytes, from, jurors, fromHub, model }: Case
   const votes = [{ name: from, digest: sent }, ...first, ...(await ask(able.slice(JURORS)))];
   const counts = new Map<string, number>();
   for (const { digest } of votes) counts.set(digest, (counts.get(digest) ?? 0) + 1);
-  const [winner] = [...counts].filter(([, count]) => count * 2 > votes.length);
+  const winner = [...counts].find(([, count]) => count * 2 > votes.length);
   if (winner !== undefined) return winner[0];
   const names = votes.map(({ name }) => name).join(" and ");
   throw new ClusterdError("model_broken", `${names} have different bytes of ${model} (block ${block.index}).`, {

@@ -1,11 +1,21 @@
 import type { Block, ShardWish } from "@clusterd/catalog";
-import { modelsNamed, parseLayers, type Advert, type ContentId, type HeldPart, type NodeId } from "@clusterd/wire";
+import {
+  modelsNamed,
+  parseLayers,
+  type Advert,
+  type ContentId,
+  type HeldPart,
+  type LayerSpan,
+  type NodeId,
+} from "@clusterd/wire";
 import { hasWhole } from "../planning/model-places.ts";
 import type { DaemonState } from "../state/daemon-state.ts";
 
 /** A member that fetches some of a model at the moment. */
 export interface Fetcher {
   readonly node: NodeId;
+  /** What it fetches, as it tells it. */
+  readonly span: LayerSpan;
   wants(block: Pick<Block, "group">): boolean;
 }
 
@@ -47,6 +57,7 @@ export function fetchersOf(state: DaemonState, contentId: ContentId): readonly F
     return [
       {
         node: advert.node,
+        span,
         // The few blocks of no layer go with every part.
         wants: ({ group }) => (group === "head" ? span.hasHead : group === null || layers.has(group)),
       },

@@ -89,12 +89,17 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
   const count = (name: string, bytes: number): void => void came.set(name, (came.get(name) ?? 0) + bytes);
 
   const isGone = (node: NodeId): boolean => distrust.has(contentId, node) || (members.get(node)?.droppedMs ?? null) !== null;
-  let known: { readonly others: unknown; readonly fetchers: readonly Fetcher[] } | null = null;
-  /** Looked up anew only where the cluster has changed: this is asked for each block. */
+  let known: readonly Fetcher[] = [];
+  let knownOf: unknown = null;
+  /** Looked up anew only where the cluster has changed, and the same list where that changes nothing: this is asked for each block. */
   function fetchers(): readonly Fetcher[] {
     const { others } = store.state;
-    if (known?.others !== others) known = { others, fetchers: fetchersOf(store.state, contentId) };
-    return known.fetchers.some(({ node }) => isGone(node)) ? known.fetchers.filter(({ node }) => !isGone(node)) : known.fetchers;
+    if (knownOf === others) return known;
+    knownOf = others;
+    const now = fetchersOf(store.state, contentId).filter(({ node }) => !isGone(node));
+    const text = (list: readonly Fetcher[]): string => JSON.stringify(list.map(({ node, span }) => [node, span]));
+    if (text(now) !== text(known)) known = now;
+    return known;
   }
   const isFetching = (node: NodeId): boolean => fetchers().some((fetcher) => fetcher.node === node);
 
@@ -105,6 +110,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
     stack.use(weights);
     const member: Member = { node, weights, source: sourceOf(node, weights), sinceMs: performance.now(), droppedMs: null };
     members.set(node, member);
+    knownOf = null;
     return member;
   }
 
@@ -201,6 +207,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
   function dropped(source: BlockSource, why: "lied" | "failed", message: string): void {
     const member = [...members.values()].find((one) => one.source === source);
     if (member !== undefined) member.droppedMs = performance.now();
+    knownOf = null;
     if (member !== undefined && why === "lied") distrust.add(contentId, member.node);
     log(why === "lied" ? `${message} It is not asked again for ${model}.` : message);
   }
@@ -237,7 +244,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
       await config.shards.checkRoom(missing, what);
       using _coming = config.uses.coming(() => bytesOf(blocks.filter((block) => !shard.has(block))));
       using _ = held.fetching(contentId, model, wish, shard.layout);
-      await Promise.allSettled([...members.values()].map(({ source }) => source.refresh?.(signal)));
+      await Promise.allSettled([...members.values()].map(async ({ source }) => source.refresh?.(signal)));
       // Not before: a member of an earlier version ends a connection that asks for it.
       const tellers = [...members.values()].map(({ weights }) => weights);
       if (missing > 0) words = await config.manifests.ask(contentId, tellers, signal);

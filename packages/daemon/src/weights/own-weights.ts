@@ -72,6 +72,8 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
       signal,
     }),
   );
+  // Whole copies that a kill has left on the way to their names.
+  if (shards.settled.length > 0) await catalog.refresh(signal);
   /** Of a model that is here, whole or in parts. */
   const fileOf = (id: ContentId): ModelFile | null => catalog.byContent(id) ?? shards.fileOf(id);
   const modelsChanged = (): void => {
