@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Libp2p, Stream } from "@libp2p/interface";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { CONTROL_FRAME_BYTES_MAX, encodeFrame } from "@clusterd/wire";
@@ -14,7 +15,7 @@ import { loadIdentity } from "./identity.ts";
 import { createNode } from "./libp2p-node.ts";
 import { SESSION_PROTOCOL } from "./membership/meetings.ts";
 
-const PROCESS = join(import.meta.dirname, "testing", "mesh-process.ts");
+const PROCESS = fileURLToPath(new URL("./testing/mesh-process.ts", import.meta.url));
 const GROWTH_BYTES_MAX = 16 * 1024 * 1024;
 const ATTACKS = 6;
 const ATTACK_BYTES = 64 * 1024 * 1024;
