@@ -4,7 +4,16 @@ import { retryAfterMs } from "../remote/hub-request.ts";
 import type { DownloadOptions } from "./download-file.ts";
 import type { RangeAnswer } from "./hub-source.ts";
 import type { PartFile } from "./part-file.ts";
-import { CHUNK_TRIES_MAX, CONNECTIONS, FIRST_PAUSE_MS, PAUSE_MS_MAX, PROGRESS_BYTES_MIN, RECORD_MS } from "./pull-limits.ts";
+import {
+  CHUNK_BYTES,
+  CHUNK_TRIES_MAX,
+  CONNECTIONS,
+  FIRST_PAUSE_MS,
+  PAUSE_MS_MAX,
+  PROGRESS_BYTES_MIN,
+  RECORD_MS,
+  REQUEST_BYTES,
+} from "./pull-limits.ts";
 
 /** Answered with the whole file where a part was asked for. */
 class WholeAnswer extends Error {}
@@ -38,17 +47,15 @@ export async function fetchMissing(part: PartFile, options: DownloadOptions): Pr
 
 async function inParts(part: PartFile, options: DownloadOptions, told: Told): Promise<void> {
   const { ledger } = part;
-  const queue = [...ledger.missing()];
+  const queue = runsOf(ledger.missing(), requestChunks(options));
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   let doneBytes = ledger.doneBytes;
   options.onProgress(doneBytes, "fetching");
   const came = (bytes: number): void => options.onProgress((doneBytes += bytes), "fetching");
   const worker = async (): Promise<void> => {
-    for (let chunk = queue.shift(); chunk !== undefined; chunk = queue.shift()) {
-      await oneChunk(part, chunk, { ...options, signal }, came, told);
-      part.chunkWritten(chunk);
-    }
+    for (let run = queue.shift(); run !== undefined; run = queue.shift())
+      await oneRun(part, run, { ...options, signal }, came, told);
   };
   const workers = Array.from({ length: Math.min(options.connections ?? CONNECTIONS, queue.length) }, worker);
   const settled = await Promise.allSettled(
@@ -68,16 +75,36 @@ async function inParts(part: PartFile, options: DownloadOptions, told: Told): Pr
   if (cause !== undefined) throw cause;
 }
 
+/** First and last of chunks that are asked for together. */
+type Run = readonly [number, number];
+
+/** Chunks of one request: what is written down as done is finer, so that a kill on a slow line costs little. */
+function requestChunks({ chunkBytes }: DownloadOptions): number {
+  return chunkBytes === undefined ? REQUEST_BYTES / CHUNK_BYTES : 1;
+}
+
+function runsOf(chunks: readonly number[], most: number): Run[] {
+  const runs: [number, number][] = [];
+  for (const chunk of chunks) {
+    const last = runs.at(-1);
+    if (last !== undefined && last[1] + 1 === chunk && chunk - last[0] < most) last[1] = chunk;
+    else runs.push([chunk, chunk]);
+  }
+  return runs;
+}
+
 /** One range, tried again from where it broke off; a source that says when is waited for. */
-async function oneChunk(
+async function oneRun(
   part: PartFile,
-  chunk: number,
+  [firstChunk, lastChunk]: Run,
   options: DownloadOptions,
   came: (bytes: number) => void,
   told: Told,
 ): Promise<void> {
   const { source, signal } = options;
-  const [first, last] = part.ledger.range(chunk);
+  const [first] = part.ledger.range(firstChunk);
+  const [, last] = part.ledger.range(lastChunk);
+  let chunk = firstChunk;
   let position = first;
   let settled = first;
   let wholes = 0;
@@ -97,6 +124,7 @@ async function oneChunk(
           await part.write(taken, position);
           position += taken.length;
           came(taken.length);
+          while (chunk <= lastChunk && position > part.ledger.range(chunk)[1]) part.chunkWritten(chunk++);
           if (position > last) return;
         }
       } finally {

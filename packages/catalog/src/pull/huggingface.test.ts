@@ -89,8 +89,8 @@ test.each<readonly [string, Refusal, Record<string, string>, string, RegExp]>([
   const error = await pull(hub, env).catch((thrown: unknown) => thrown as { code: string; message: string; next: string });
   expect(error).toMatchObject({ code });
   expect("next" in error ? `${error.message} ${error.next}` : "").toMatch(text);
-  // None of that is better a second later, or may be asked for minutes long.
-  expect(hub.seen).toHaveLength(1);
+  // None of that is better a second later, or may be asked for minutes long; a mirror may only not know revisions.
+  expect(hub.seen.length).toBeLessThanOrEqual(2);
 });
 
 test("a hub that fails for a moment is asked again, one that keeps failing three times", async () => {
