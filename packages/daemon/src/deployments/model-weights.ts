@@ -28,6 +28,8 @@ export interface HeldWeights {
   readonly weights: LocalWeights | null;
   /** Layers that are here, but not as the head has them. */
   readonly differing: readonly number[];
+  /** Layers of those held that the head has otherwise: here they are what the hub says. */
+  readonly overruled: readonly number[];
   /** Whether some were taken although the head has none to compare with. */
   readonly unchecked: boolean;
   /** Large ones of the layers that differ, for a head's engine that asks for them by their hashes. */
@@ -54,12 +56,8 @@ export interface WeightFiles extends Pick<Catalog, "byContent"> {
   groupsHere?(contentId: ContentId): Promise<((group: WeightGroup) => boolean) | null>;
 }
 
-/** `manifests`: where what was found out of a model's tensors is kept. */
-export function createModelWeights(
-  files: WeightFiles,
-  cacheDir: string,
-  manifests: Pick<ManifestStore, "add"> | null = null,
-): ModelWeights {
+/** `manifests`: what is known of models' tensors, by the hub's word as well. */
+export function createModelWeights(files: WeightFiles, cacheDir: string, manifests: ManifestStore | null = null): ModelWeights {
   /** Of the file as it was when its table was read: another file has another content id. Stages open the same model at once. */
   const opened = new Map<ContentId, { readonly path: string; readonly model: Promise<OpenModel> }>();
 
@@ -118,6 +116,26 @@ export function createModelWeights(
     return [...tensors].map(([name, { fnv1a }]) => ({ name, fnv1a }));
   }
 
+  /** Which of these groups are here as the hub has them, as far as a manifest tells: read now, tensor by tensor, where they were not before. */
+  async function asTheHub(
+    entry: OpenModel,
+    groups: ReadonlySet<WeightGroup>,
+    signal: AbortSignal,
+  ): Promise<ReadonlySet<WeightGroup>> {
+    const known = groups.size === 0 ? null : ((await manifests?.of(entry.file, signal))?.manifest ?? null);
+    if (known === null || known.source === "file") return new Set();
+    const wanted = new Map(known.tensors.map(({ name, sha256 }) => [name, sha256]));
+    const right = [...groups].map(async (group) => {
+      const names = namesOf(entry.table, group);
+      if (names.every((name) => wanted.get(name) == null)) return false;
+      const own = await entry.digests.tensors(names, signal);
+      // Nothing but zeros has no digest, there as here.
+      return names.every((name) => (own.get(name)?.sha256 ?? null) === wanted.get(name));
+    });
+    const found = await Promise.all(right);
+    return new Set([...groups].filter((_, index) => found[index]));
+  }
+
   return {
     async open(contentId, signal) {
       const entry = await opening(contentId, signal);
@@ -126,16 +144,27 @@ export function createModelWeights(
     },
     async heldFor(request, signal) {
       const groups = groupsOf(request);
-      const nothing = { held: groups.map(() => false), weights: null, differing: [], unchecked: false, hashed: [] };
+      const nothing = {
+        held: groups.map(() => false),
+        weights: null,
+        differing: [],
+        overruled: [],
+        unchecked: false,
+        hashed: [],
+      };
       await files.beforeWorker?.(request, signal);
       const entry = await opening(request.contentId, signal).catch(() => null);
       // A path with a line end cannot be told to the engine.
       if (entry === null || request.digests.length !== groups.length || entry.file.parts.some((path) => path.includes("\n")))
         return nothing;
       const own = await digestsOf(request.contentId, entry, groups, signal);
-      const held = own.map((digest, index) => digest !== null && digest === (request.digests[index] ?? digest));
+      const isSame = own.map((digest, index) => digest !== null && digest === (request.digests[index] ?? digest));
+      // One of the two copies has changed: the head's, where this one is what it must be.
+      const changed = new Set(groups.filter((_, index) => own[index] !== null && !isSame[index]));
+      const right = await asTheHub(entry, changed, signal);
+      const held = isSame.map((is, index) => is || right.has(groups[index] ?? null));
       const groupsHeld = new Set(groups.filter((_, index) => held[index]));
-      const otherwise = new Set(groups.filter((_, index) => own[index] !== null && !held[index]));
+      const otherwise = new Set([...changed].filter((group) => !right.has(group)));
       const hashed = request.hashes === true ? await hashesOf(entry, otherwise, signal) : [];
       const further = new Set(hashed.map(({ name }) => name));
       const places = new Map([...entry.table].filter(([name]) => groupsHeld.has(groupOf(name)) || further.has(name)));
@@ -143,7 +172,8 @@ export function createModelWeights(
         held,
         hashed,
         weights: places.size === 0 ? null : { parts: entry.file.parts, places },
-        differing: groups.filter((group, index): group is number => group !== null && own[index] !== null && !held[index]),
+        differing: [...otherwise].filter((group) => group !== null),
+        overruled: [...right].filter((group) => group !== null),
         unchecked: held.some((is, index) => is && request.digests[index] === null),
       };
     },

@@ -73,10 +73,14 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
     };
   }
 
-  function tellHeld({ model }: WorkerStartRequest, { differing, unchecked }: HeldWeights): void {
+  function tellHeld({ model }: WorkerStartRequest, { differing, overruled, unchecked }: HeldWeights): void {
     if (differing.length > 0)
       config.log(
         `this node's copy of ${model} differs from the head's in layer ${differing.join(", ")}: the head sends what differs`,
+      );
+    if (overruled.length > 0)
+      config.log(
+        `the head's copy of ${model} is not what the hub says in layer ${overruled.join(", ")}, this node's is: it is taken from here`,
       );
     if (unchecked) config.log(`the head has no copy of its own of some layers of ${model}: this node's are taken as they are`);
   }
