@@ -14,6 +14,9 @@ const PINS = ["--head", "a", "--pin", "a=0-3", "--pin", "b=4-7", "--pin", "c=8-1
 /** Several: random weights may have nothing to say to one of them. */
 const QUESTIONS = ["Tell me of the sea.", "What is the capital of France?", "Count to ten.", "Who are you?"];
 
+/** A PNG of one red pixel. */
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
+
 let folder: string;
 let hub: TestHub;
 let nodes: readonly TestNode[] = [];
@@ -34,10 +37,11 @@ beforeAll(async () => {
   parts = (await readdir(folder)).filter((name) => /^held-\d/u.test(name)).toSorted();
   held = join(folder, parts[1] ?? "");
   const far = (await readdir(folder)).filter((name) => /^far-Q8_0-\d/u.test(name));
+  make(join(folder, "mmproj-F16.gguf"), "--projector", "--type", "f16");
   const files = Object.fromEntries(
     await Promise.all(far.map(async (name) => [`Q8_0/${name}`, await readFile(join(folder, name))] as const)),
   );
-  hub = await startTestHub({ files });
+  hub = await startTestHub({ files: { ...files, "mmproj-F16.gguf": await readFile(join(folder, "mmproj-F16.gguf")) } });
   const env = { HF_ENDPOINT: hub.endpoint };
   a = await startNode(hostNamed("a"), { args: ["--no-mdns", "--cluster", "split"], env });
   const [address] = (await a.event("ready"))["mesh"] as string[];
@@ -66,6 +70,13 @@ async function textOf(model: string): Promise<string> {
     texts.push(choices?.[0]?.message.content ?? "");
   }
   return texts.join("\n");
+}
+
+/** Tokens of a prompt with a picture in it; 0 where the model sees nothing. */
+async function pictureTokens(model: string): Promise<number> {
+  const content = [{ type: "image_url", image_url: { url: `data:image/png;base64,${PIXEL}` } }];
+  const answer = await a.post("/v1/chat/completions", { model, messages: [{ role: "user", content }], max_tokens: 1 });
+  return (JSON.parse(answer) as { usage?: { prompt_tokens: number } }).usage?.prompt_tokens ?? 0;
 }
 
 /** What a single process answers with the same weights in one file. */
@@ -121,6 +132,10 @@ test("a split model that nobody has comes from the hub, each node its part; the 
   expect(text.trim()).not.toBe("");
   expect(said(a, /has \d+ bytes of weights from its own disk/u, since)).toHaveLength(2);
   expect(said(a, /lacks weights/u, since)).toEqual([]);
+  // The head got what lets it see, the others did not.
+  expect(await pictureTokens("hf:o/r")).toBeGreaterThan(0);
+  const seeing = await Promise.all(nodes.map(async (node) => [...(await diskBytes(node)).keys()].includes("mmproj-F16.gguf")));
+  expect(seeing).toEqual([true, false, false]);
   expect((await a.run("unload", "hf:o/r")).status).toBe(0);
   expect(await wholeAnswer("far-whole")).toBe(text);
 });
@@ -170,6 +185,7 @@ test("pulled, a split model and what lets it see lie here under all its names, a
   const answers = await Promise.all(["hf:o/r", "O/R", "o/r:q8_0", path, "hf:o/r@main"].map((name) => textOf(name)));
   expect(new Set(answers).size).toBe(1);
   expect(answers[0]?.trim()).not.toBe("");
+  expect(await pictureTokens("o/r")).toBeGreaterThan(0);
   const elsewhere = await a.post("/v1/chat/completions", { model: "hf:o/r@v1", messages: [{ role: "user", content: "Hello" }] });
   expect(elsewhere).toContain("model_not_found");
   expect((await a.run("rm", "hf:o/r")).status).not.toBe(0);
