@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { link, mkdir } from "node:fs/promises";
+import { link, mkdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ClusterdError, hubId } from "@clusterd/wire";
 import { chooseProjector } from "../choose-projector.ts";
@@ -9,6 +9,7 @@ import { parseHubRef } from "../remote/hub-ref.ts";
 import { listRepository } from "../remote/list-repository.ts";
 import { choosePlace, type WantedFile } from "./choose-place.ts";
 import { checkDiskRoom, type MakeRoom } from "./disk-room.ts";
+import { onDisk } from "./disk-error.ts";
 import { downloadFile } from "./download-file.ts";
 import { gatherFiles, type Gather } from "./gather.ts";
 import { hubSource } from "./hub-source.ts";
@@ -74,7 +75,7 @@ export async function pullModel(ref: string, options: PullOptions): Promise<Pull
   ];
   const repository = join(modelsDir, ...repo.split("/"));
   await mustBeInside(modelsDir, join(repository, "pulled.json"));
-  await mkdir(repository, { recursive: true });
+  await onDisk(repository, mkdir(repository, { recursive: true }));
   const { folder, here } = await choosePlace({ modelsDir, repo, commit, quantisation, wanted });
   const places = wanted.map((file) => ({ ...file, target: pulledPath(modelsDir, repo, { path: file.path, folder }) }));
   const digests = new Map(here);
@@ -100,9 +101,7 @@ export async function pullModel(ref: string, options: PullOptions): Promise<Pull
     });
   for (const { target } of missing) await mustBeInside(modelsDir, target);
   // Of all files at once, before the first byte: half a model is no use. What earlier tries have left is looked at file by file.
-  const begun = await Promise.all(
-    missing.map(async ({ target, bytes }) => ((await sizeOf(`${target}.part`)) === bytes ? bytes : 0)),
-  );
+  const begun = await Promise.all(missing.map(async ({ target, bytes }) => Math.min(bytes, await takenBy(`${target}.part`))));
   const missingBytes = missing.reduce((sum, { bytes }) => sum + bytes, 0);
   await checkDiskRoom(
     repository,
@@ -124,7 +123,7 @@ export async function pullModel(ref: string, options: PullOptions): Promise<Pull
       const found = linked
         ? { sha256: sha256 ?? "" }
         : await downloadFile({
-            source: throttledSource(hubSource(config, { repo, commit, path }), options.throttle),
+            source: throttledSource(hubSource(config, { repo, commit, path, sha256 }), options.throttle),
             target,
             fileBytes: bytes,
             sha256,
@@ -145,6 +144,14 @@ export async function pullModel(ref: string, options: PullOptions): Promise<Pull
     bytes: totalBytes,
     sha256: all.length === 1 ? (all[0] ?? "") : createHash("sha256").update(all.join("")).digest("hex"),
   };
+}
+
+/** What a file takes of the disk: what was begun has its full length from the start, and holes. */
+async function takenBy(path: string): Promise<number> {
+  return stat(path).then(
+    ({ blocks }) => blocks * 512,
+    () => 0,
+  );
 }
 
 /** The projector that goes with a model, from the same listing. */
