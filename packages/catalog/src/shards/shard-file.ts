@@ -15,7 +15,7 @@ export interface HeldModel {
   /** The parts' file names, in order. */
   readonly names: readonly string[];
   has(block: Block): boolean;
-  /** The bytes of a block that is there. */
+  /** The bytes of a block that is there, in memory of their own, which whoever asked may give back. */
   read(block: Block): Promise<Buffer>;
   /** All bytes of a part before its first tensor. */
   header(part: number): Promise<Buffer>;

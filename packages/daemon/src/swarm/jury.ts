@@ -1,4 +1,4 @@
-import { blockDigest, type Block } from "@clusterd/catalog";
+import { hashBlock, type Block } from "@clusterd/catalog";
 import { ClusterdError } from "@clusterd/wire";
 
 /** Others who are asked what a block is, before all are. */
@@ -35,12 +35,12 @@ export async function judge({ block, bytes, from, jurors, fromHub, model }: Case
     );
     return told.filter((vote): vote is Vote => vote.digest !== null);
   };
-  const sent = blockDigest(bytes);
+  const sent = await hashBlock(bytes);
   const first = await ask(able.slice(0, JURORS));
   signal.throwIfAborted();
   if (first.length === 0) return null;
   if (first.every(({ digest }) => digest === sent)) return sent;
-  if (fromHub !== null) return blockDigest(await fromHub(signal));
+  if (fromHub !== null) return hashBlock(await fromHub(signal));
   const votes = [{ name: from, digest: sent }, ...first, ...(await ask(able.slice(JURORS)))];
   const counts = new Map<string, number>();
   for (const { digest } of votes) counts.set(digest, (counts.get(digest) ?? 0) + 1);

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import {
-  blockDigest,
   blocksFor,
   bytesOf,
   fetchBlocks,
+  hashBlock,
   type Block,
   type BlockSource,
   type FetchBlocksOptions,
@@ -189,7 +189,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
 
   async function expected(block: Block, source: BlockSource, within: AbortSignal, bytes: Buffer): Promise<string | null> {
     const word = words.about(block, source.name);
-    if (word !== null && (word.by === null || blockDigest(bytes) === word.sha256)) return word.sha256;
+    if (word !== null && (word.by === null || (await hashBlock(bytes)) === word.sha256)) return word.sha256;
     if (source === hub) return null;
     if (word !== null) return settle({ block, bytes, from: source }, word, within);
     const head = root === null ? undefined : members.get(root);
