@@ -136,7 +136,8 @@ async function fetchStage(config: FetchStagesConfig, stage: PlanStage, index: nu
       if (silent >= SILENT_ASKS_MAX) {
         if (config.mustFetch)
           throw new ClusterdError(
-            code,
+            // What is broken there is fetched again: worth another try.
+            code === "model_broken" ? "shards_unreachable" : code,
             `${config.nameOf(node)} has not fetched layers ${stage.firstLayer}-${stage.lastLayer}: ${message}`,
           );
         config.log(
