@@ -15,21 +15,24 @@ export interface DigestFilesOptions {
   readonly layout: ShardLayout;
   /** What the parts must be, as a hub tells; null: nobody tells. */
   readonly expected: readonly string[] | null;
+  /** The one part to read; absent: all of them. */
+  readonly part?: number;
   /** The share of one core's time that this may take: the rest of it is slept through. 0 to 1. */
   readonly share: number;
   readonly signal: AbortSignal;
 }
 
 /**
- * Reads a model's whole files once, for the SHA-256 of every part, tensor and block. Only where all parts are what the hub tells are the
- * digests its (`source: "hub"`). Throws `model_broken` where a part is something else, or changes while it is read.
+ * Reads a model's whole files once, for the SHA-256 of every part, tensor and block. Only where the hub tells what the parts must be, and they
+ * are, are the digests its (`source: "hub"`). Throws `model_broken` where a part is something else, or changes while it is read.
  */
 export async function digestFiles(manifest: ModelManifest, options: DigestFilesOptions): Promise<KnownDigests> {
   const { paths, layout, expected } = options;
   const tensors: [string, { readonly sha256: string | null; readonly fnv1a: null }][] = [];
   const blocks: [number, string][] = [];
-  const parts: string[] = [];
+  const parts: (string | null)[] = paths.map(() => null);
   for (const [part, path] of paths.entries()) {
+    if (options.part !== undefined && options.part !== part) continue;
     const inPart = manifest.tensors
       .filter((tensor) => tensor.part === part && tensor.bytes > 0)
       .toSorted((a, b) => a.offset - b.offset);
@@ -43,7 +46,7 @@ export async function digestFiles(manifest: ModelManifest, options: DigestFilesO
     const wanted = expected?.[part];
     if (wanted !== undefined && wanted !== sha256)
       throw brokenModel(path, `its SHA-256 is ${sha256}, the hub says ${wanted}`, "delete it and fetch it again");
-    parts.push(sha256);
+    parts[part] = sha256;
     for (const [at, digest] of ofTensors.digests) tensors.push([inPart[at]?.name ?? "", { sha256: digest, fnv1a: null }]);
     for (const [at, digest] of ofBlocks.digests) if (digest !== null) blocks.push([own[at]?.index ?? 0, digest]);
   }

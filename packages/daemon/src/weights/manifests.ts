@@ -78,9 +78,14 @@ export function createManifests(config: ManifestsConfig): Manifests {
     try {
       const { manifest, layout } = await store.of(file, signal);
       const expected = await hubDigestsOf(file, config.modelsDir);
-      if (manifest.source === "hub" || expected === null) return;
-      const known = await digestFiles(manifest, { paths: file.parts, layout, expected, share: READ_SHARE, signal });
-      await store.add(file, (bare) => withDigests(bare, known), signal);
+      const isKnown = (part: number): boolean => manifest.source === "hub" && manifest.parts[part]?.sha256 != null;
+      if (expected === null || file.parts.every((_, part) => isKnown(part))) return;
+      // Kept part by part: hundreds of gigabytes take hours, and more than one start.
+      for (const part of file.parts.keys()) {
+        if (isKnown(part)) continue;
+        const known = await digestFiles(manifest, { paths: file.parts, part, layout, expected, share: READ_SHARE, signal });
+        await store.add(file, (before) => withDigests(before, known), signal);
+      }
       log(`${id} is what the hub says, byte for byte: members that fetch from here are told what each piece must be`);
     } catch (error) {
       if (signal.aborted) return;
