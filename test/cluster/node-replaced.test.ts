@@ -80,7 +80,7 @@ const linkBytes = (name: string): number => hostOf(name).link?.bytes ?? 0;
 const fetches = (name: string, since: number): readonly string[] =>
   node(name)
     .events.slice(since)
-    .map((event) => String(event["message"] ?? ""))
+    .flatMap((event) => (event.event === "log" ? [String(event["message"])] : []))
     .filter((message) => message.startsWith("fetching "));
 
 beforeAll(async () => {
