@@ -31,9 +31,11 @@ export type VerifyEvent =
   | VerifyFinding
   | {
       readonly event: "progress";
+      /** Reading all files, or fetching again what was wrong of one. */
+      readonly step: "reading" | "fetching";
       readonly model: string;
       readonly path: string;
-      /** Of all files together. */
+      /** Of all files together; while fetching, of what is fetched. */
       readonly bytes: number;
       readonly totalBytes: number;
       readonly bytesPerSecond: number;

@@ -26,10 +26,15 @@ export const rmCommand: Command = command({
     const client = await findDaemon(context.home, context.signal);
     const model = absoluteRef(args[0] ?? "", context.cwd);
     const removed = (await client.post("/cluster/v1/rm", { model, ...(flags.unused ? { unused: true } : {}) })) as Removed;
-    if (context.json) context.terminal.printJson({ ...removed, removed: true });
+    if (context.json) context.terminal.printJson(removedJson(removed));
     else context.terminal.print(removedText(removed));
   },
 });
+
+/** What is usual is left out: of most models there is a whole file and nothing else. */
+function removedJson({ model, bytes, partBytes, layers }: Removed): unknown {
+  return { model, bytes, ...(partBytes > 0 ? { partBytes } : {}), ...(layers === null ? {} : { layers }), removed: true };
+}
 
 function removedText({ model, bytes, partBytes, layers }: Removed): string {
   const free = `${formatBytes(bytes)} are free again`;

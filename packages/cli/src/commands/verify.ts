@@ -56,7 +56,10 @@ function tell({ terminal, json }: Context, event: VerifyEvent): void {
   }
   if (event.event === "progress") {
     const tenth = event.totalBytes === 0 ? 0 : Math.floor((event.bytes / event.totalBytes) * 10) * 10;
-    terminal.progress(verifyProgress(event), `reading models again: ${tenth} %`);
+    terminal.progress(
+      verifyProgress(event),
+      `${event.step === "fetching" ? `fetching ${event.model} again` : "reading models again"}: ${tenth} %`,
+    );
     return;
   }
   terminal.clearProgress();

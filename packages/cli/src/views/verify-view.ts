@@ -8,10 +8,12 @@ const BAR_CELLS = 20;
 
 /** How far the reading is, on one line. */
 export function verifyProgress(event: Extract<VerifyEvent, { event: "progress" }>): string {
-  const { bytes, totalBytes, bytesPerSecond, secondsLeft, model } = event;
+  const { step, bytes, totalBytes, bytesPerSecond, secondsLeft, model } = event;
   const share = totalBytes === 0 ? 0 : bytes / totalBytes;
+  const sizes = `${formatBytes(bytes)} of ${formatBytes(totalBytes)}`;
+  if (step === "fetching") return `${bar(share, BAR_CELLS)} ${sizes} fetched again  ${printable(model)}`;
   const left = secondsLeft === null ? "" : `, ${Math.ceil(secondsLeft)} s left`;
-  return `${bar(share, BAR_CELLS)} ${formatBytes(bytes)} of ${formatBytes(totalBytes)}, ${formatBytes(bytesPerSecond)}/s${left}  ${printable(model)}`;
+  return `${bar(share, BAR_CELLS)} ${sizes}, ${formatBytes(bytesPerSecond)}/s${left}  ${printable(model)}`;
 }
 
 /** What was found of a file, in a line. */

@@ -42,15 +42,18 @@ export interface Repair {
   /** Puts a pulled file aside, says so, and lists what there is besides. */
   setAside(copy: PulledCopy, file: PulledCopyFile, contentId: ContentId | null): Promise<SetAside>;
   /** Fetches such a file again and deletes what was put aside; gives the first byte that was wrong. Throws as a pull does. */
-  fetchAgain(gone: SetAside, signal: AbortSignal): Promise<number | null>;
+  fetchAgain(gone: SetAside, signal: AbortSignal, onProgress?: OnFetched): Promise<number | null>;
   /** Fetches blocks again, from members before the hub. Throws `shards_unreachable`, `does_not_fit`. */
-  fetchBlocks(
-    shard: ShardFile,
-    model: string,
-    contentId: ContentId,
-    blocks: readonly Block[],
-    signal: AbortSignal,
-  ): Promise<void>;
+  fetchBlocks(damaged: DamagedBlocks, signal: AbortSignal, onProgress: OnFetched): Promise<void>;
+}
+
+export type OnFetched = (doneBytes: number, totalBytes: number) => void;
+
+export interface DamagedBlocks {
+  readonly shard: ShardFile;
+  readonly model: string;
+  readonly contentId: ContentId;
+  readonly blocks: readonly Block[];
 }
 
 export function createRepair(config: RepairConfig): Repair {
@@ -74,10 +77,11 @@ export function createRepair(config: RepairConfig): Repair {
       config.changed();
       return { copy, file, aside };
     },
-    async fetchAgain({ copy, file, aside }, signal) {
+    async fetchAgain({ copy, file, aside }, signal, onProgress) {
       log(`fetching ${copy.id} again`);
       for await (const event of config.pulls().follow(copy.ref)) {
         signal.throwIfAborted();
+        if (event.event === "progress") onProgress?.(event.bytes, event.totalBytes);
         if (event.event === "failed") {
           const { code, message, next } = event.error;
           throw new ClusterdError(code, message, next === null ? {} : { next });
@@ -95,7 +99,7 @@ export function createRepair(config: RepairConfig): Repair {
       log(`${now.path} is here again, and right${at === null ? "" : `; byte ${at} had been wrong`}`);
       return at;
     },
-    async fetchBlocks(shard, model, contentId, blocks, signal) {
+    async fetchBlocks({ shard, model, contentId, blocks }, signal, onProgress) {
       const hubPlace = await place(contentId, model, signal);
       const hub = hubPlace === null ? null : hubModel(hubPlace, process.env, signal).source;
       for (const group of new Set(blocks.map((block) => block.group))) {
@@ -103,7 +107,7 @@ export function createRepair(config: RepairConfig): Repair {
         const wish = { firstLayer: layer ?? 0, lastLayer: layer ?? -1, isHead: group === "head" };
         await using swarm = openSwarm(config.swarm, { contentId, model, root: null, named: [], hub, wish, signal });
         const what = `${bytesOf(blocks.filter((block) => block.group === group))} damaged bytes of ${model}`;
-        await swarm.fetch(shard, what, () => undefined);
+        await swarm.fetch(shard, what, onProgress);
       }
       const left = blocks.filter((block) => !shard.has(block));
       if (left.length > 0)

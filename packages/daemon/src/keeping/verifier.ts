@@ -14,6 +14,11 @@ export interface VerifyRequest {
   readonly repairs: boolean;
 }
 
+interface Fetching {
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
 export interface Verifier extends AsyncDisposable {
   /** Reads models again, one at a time; leaving the loop ends it. Throws `not_found`, and `queue_full` while another is under way. */
   verify(request: VerifyRequest): AsyncGenerator<VerifyEvent, void>;
@@ -52,16 +57,28 @@ export function createVerifier(config: VerifyConfig): Verifier {
         counts[finding.event] += 1;
       wake();
     };
+    /** What is being fetched again; null: files are read. */
+    let fetching: Fetching | null = null;
+    const fetched = (bytes: number, total: number): void => void (fetching = { bytes, totalBytes: total });
     const read = (bytes: number): void => {
+      fetching = null;
       counts.bytes += bytes;
       rate.sample(counts.bytes, performance.now());
+    };
+    const progress = (): VerifyEvent => {
+      const place = { event: "progress", model: now.model, path: now.path } as const;
+      // How fast that comes is told where it is fetched.
+      if (fetching !== null) return { ...place, step: "fetching", ...fetching, bytesPerSecond: 0, secondsLeft: null };
+      const { bytesPerSecond } = rate;
+      const secondsLeft = bytesPerSecond > 0 ? (totalBytes - counts.bytes) / bytesPerSecond : null;
+      return { ...place, step: "reading", bytes: counts.bytes, totalBytes, bytesPerSecond, secondsLeft };
     };
     let isOver = false;
     const work = (async () => {
       for (const task of tasks) {
         abort.signal.throwIfAborted();
         now = task;
-        await task.run({ signal: abort.signal, repairs, read, tell });
+        await task.run({ signal: abort.signal, repairs, read, fetched, tell });
         counts.files += 1;
       }
     })().finally(() => {
@@ -82,17 +99,7 @@ export function createVerifier(config: VerifyConfig): Verifier {
           setTimeout(resolve, TELL_MS);
         });
         if (findings.length > 0 || isOver) continue;
-        const { bytesPerSecond } = rate;
-        const secondsLeft = bytesPerSecond > 0 ? (totalBytes - counts.bytes) / bytesPerSecond : null;
-        yield {
-          event: "progress",
-          model: now.model,
-          path: now.path,
-          bytes: counts.bytes,
-          totalBytes,
-          bytesPerSecond,
-          secondsLeft,
-        };
+        yield progress();
       }
       await work;
       yield { event: "done", ...counts };

@@ -15,7 +15,7 @@ import {
 } from "@clusterd/catalog";
 import { asClusterdError, ClusterdError, sameModel, type ContentId, type VerifyFinding } from "@clusterd/wire";
 import { contentOfCopy } from "./kept-here.ts";
-import type { Repair } from "./repair.ts";
+import type { OnFetched, Repair } from "./repair.ts";
 import { groupText } from "./tell-damaged.ts";
 
 /** Hashed at a time: it holds the event loop for half a millisecond. */
@@ -43,6 +43,8 @@ export interface VerifyTools {
   readonly signal: AbortSignal;
   readonly repairs: boolean;
   read(bytes: number): void;
+  /** What was wrong is being fetched again. */
+  readonly fetched: OnFetched;
   tell(finding: VerifyFinding): void;
 }
 
@@ -87,7 +89,7 @@ function pulledTask({ repair }: VerifyConfig, copy: PulledCopy, file: PulledCopy
     model,
     path,
     bytes: record.bytes,
-    async run({ signal, repairs, read, tell }) {
+    async run({ signal, repairs, read, fetched, tell }) {
       let before = 0;
       const onProgress = (done: number): void => {
         read(done - before);
@@ -105,7 +107,7 @@ function pulledTask({ repair }: VerifyConfig, copy: PulledCopy, file: PulledCopy
       const gone = await repair.setAside(copy, file, contentId);
       tell({ ...where, action: "quarantined", aside: gone.aside });
       try {
-        const firstByte = await repair.fetchAgain(gone, signal);
+        const firstByte = await repair.fetchAgain(gone, signal, fetched);
         tell({ event: "repaired", model, path, firstByte, bytes: record.bytes });
       } catch (error) {
         signal.throwIfAborted();
@@ -122,7 +124,7 @@ function shardTask(config: VerifyConfig, shard: ShardFile, model: string, conten
     model,
     path,
     bytes: bytesOf(held),
-    async run({ signal, repairs, read, tell }) {
+    async run({ signal, repairs, read, fetched, tell }) {
       const wrong: Block[] = [];
       for (const block of held) {
         signal.throwIfAborted();
@@ -149,7 +151,7 @@ function shardTask(config: VerifyConfig, shard: ShardFile, model: string, conten
       if (wrong.length === 0) return tell({ event: "right", model, path, bytes: bytesOf(held) });
       if (!repairs) return;
       try {
-        await config.repair.fetchBlocks(shard, model, contentId, wrong, signal);
+        await config.repair.fetchBlocks({ shard, model, contentId, blocks: wrong }, signal, fetched);
         tell({ event: "repaired", model, path, firstByte: wrong[0]?.position ?? null, bytes: bytesOf(wrong) });
       } catch (error) {
         signal.throwIfAborted();
