@@ -14,8 +14,10 @@ const MODEL = "big";
 const MEMORY = ["--memory", "2GB", "--bandwidth", "5GB"];
 /** Links of a rate at which measuring them anew, which any of them may be at any time, takes little. */
 const LINK_RATE = "60mbit";
-/** Beside its weights a load is some hundred kilobytes of questions and graphs; a link measured meanwhile, some megabytes. */
-const TALK_BYTES = 6e6;
+/** Beside its weights a load is some hundred kilobytes of questions and graphs. */
+const TALK_BYTES = 3e6;
+/** A link that is measured anew meanwhile, as happens on a machine with much else to do: two seconds of bursts, and the last of them. */
+const MEASURED_BYTES = 30e6;
 const PROMPT = { model: MODEL, messages: [{ role: "user", content: "Tell me of the sea." }], temperature: 0, max_tokens: 12 };
 
 const network = makeHosts(["a", "b", "c", "d", "e"]);
@@ -76,6 +78,11 @@ const linksMeasured =
       named.get(from)?.links.some((link) => link.to === named.get(to)?.id && (link.measuredAt ?? null) !== null) ?? false;
     return others.every((other) => measured(fresh, other) && measured(other, fresh));
   };
+/** When each link was measured, by both its ends. */
+async function measuredAt(): Promise<ReadonlyMap<string, number>> {
+  const { nodes: all } = await node("a").state();
+  return new Map(all.flatMap(({ id, links }) => links.map((link) => [`${id} ${link.to}`, link.measuredAt ?? 0] as const)));
+}
 const linkBytes = (name: string): number => hostOf(name).link?.bytes ?? 0;
 const fetches = (name: string, since: number): readonly string[] =>
   node(name)
@@ -130,6 +137,7 @@ test("a node is lost, the others go on; a new one takes its place, and only the 
   const since = new Map(["a", "b", "c", "e"].map((name) => [name, node(name).events.length]));
   const disks = new Map(await Promise.all(["b", "c"].map(async (name) => [name, await diskBytes(name)] as const)));
   const links = new Map(["a", "b", "c", "e"].map((name) => [name, linkBytes(name)]));
+  const times = await measuredAt();
   const moved = await node("b").run("load", MODEL, "--replan", "now", "--wait", "--json");
   expect(moved.status, moved.stderr).toBe(0);
   const after = await ranges();
@@ -145,11 +153,13 @@ test("a node is lost, the others go on; a new one takes its place, and only the 
   expect(await diskBytes("e")).toBeLessThan(moving * 1.05 + TALK_BYTES);
   if (network.isolated) {
     const carried = new Map([...links].map(([name, bytes]) => [name, linkBytes(name) - bytes]));
-    console.log(`the lost layers: ${moving} bytes; carried:`, Object.fromEntries(carried), "stages:", after);
+    const anew = [...(await measuredAt())].filter(([link, at]) => times.get(link) !== at).length;
+    console.log(`the lost layers: ${moving} bytes; carried:`, Object.fromEntries(carried), `measured anew: ${anew} links`, after);
+    const most = moving * 1.05 + TALK_BYTES + anew * MEASURED_BYTES;
     expect(carried.get("e")).toBeGreaterThan(moving);
-    expect(carried.get("e")).toBeLessThan(moving * 1.05 + TALK_BYTES);
+    expect(carried.get("e")).toBeLessThan(most);
     // Each byte leaves one host and comes to another.
-    expect([...carried.values()].reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(2 * (moving * 1.05 + TALK_BYTES));
+    expect([...carried.values()].reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(2 * most);
   }
   expect(await text()).toBe(before);
 });
