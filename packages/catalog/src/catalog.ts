@@ -270,7 +270,9 @@ export async function openCatalog(config: CatalogConfig): Promise<Catalog> {
       const file = book.known(path ?? ref);
       const pulled = candidates[0] ?? here.find((each) => each.path === (book.at(path ?? "")?.file.path ?? file?.path));
       const listed = pulled === undefined ? null : book.at(pulled.path);
-      if (pulled === undefined || listed === null) throw notPulled(ref, file);
+      // Another model of that name may lie elsewhere, as the one that is meant.
+      const isMeant = listed !== null && (file === null || listed.file.profile.contentId === file.profile.contentId);
+      if (pulled === undefined || !isMeant) throw notPulled(ref, file);
       const bytes = await removePulled(folder, pulled);
       // The same model may also lie elsewhere: it then stays, under its other names.
       book.drop(pulled.path);

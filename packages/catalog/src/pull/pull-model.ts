@@ -9,7 +9,7 @@ import { parseHubRef } from "../remote/hub-ref.ts";
 import { listRepository } from "../remote/list-repository.ts";
 import { choosePlace, type WantedFile } from "./choose-place.ts";
 import { checkDiskRoom, type MakeRoom } from "./disk-room.ts";
-import { onDisk } from "./disk-error.ts";
+import { makeFolder } from "./disk-error.ts";
 import { downloadFile } from "./download-file.ts";
 import { gatherFiles, type Gather } from "./gather.ts";
 import { hubSource } from "./hub-source.ts";
@@ -75,7 +75,7 @@ export async function pullModel(ref: string, options: PullOptions): Promise<Pull
   ];
   const repository = join(modelsDir, ...repo.split("/"));
   await mustBeInside(modelsDir, join(repository, "pulled.json"));
-  await onDisk(repository, mkdir(repository, { recursive: true }));
+  await makeFolder(repository);
   const { folder, here } = await choosePlace({ modelsDir, repo, commit, quantisation, wanted });
   const places = wanted.map((file) => ({ ...file, target: pulledPath(modelsDir, repo, { path: file.path, folder }) }));
   const digests = new Map(here);
@@ -171,7 +171,7 @@ function projectorAmong(repo: string, listed: readonly HubFile[], [first]: reado
 async function linkFrom(
   { modelsDir }: PullOptions,
   repo: string,
-  { path, sha256, bytes, target }: WantedFile & { readonly target: string },
+  { sha256, bytes, target }: WantedFile & { readonly target: string },
 ): Promise<boolean> {
   if (sha256 === null) return false;
   const same = (await pulledFiles(join(modelsDir, ...repo.split("/")))).filter((file) => file.sha256 === sha256);

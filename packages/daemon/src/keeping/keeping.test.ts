@@ -210,7 +210,7 @@ test("what is not needed is given back when it is asked for; what is deployed is
   expect(await takes(here)).toBeLessThan(before / 2);
   expect(await removeUnused(here.config, "demo")).toMatchObject({ layers: "", bytes: 0 });
   here.state = stateWith([]);
-  expect(await removeModel(here.config, "hf:demo")).toMatchObject({ model: "demo", layers: null });
+  expect(await removeModel(here.config, "DEMO")).toMatchObject({ model: "demo", layers: null });
   expect(here.shards.list()).toEqual([]);
   await expect(removeUnused(here.config, "demo")).rejects.toThrow("There are no parts of demo");
   await expect(removeModel(here.config, "demo")).rejects.toMatchObject({ code: "not_found" });

@@ -1,5 +1,5 @@
 import { bytesOf, pulledCopies, type Catalog, type ShardStore } from "@clusterd/catalog";
-import { asModelId, ClusterdError, layersText, sameModel, type ContentId, type ModelId } from "@clusterd/wire";
+import { asModelId, ClusterdError, layersText, modelsNamed, sameModel, type ContentId, type ModelId } from "@clusterd/wire";
 import { unneeded } from "../keeping/kept-here.ts";
 import { neededParts } from "../keeping/needed-parts.ts";
 import type { Keeping } from "../keeping/keeping.ts";
@@ -34,14 +34,9 @@ function partsOf(
   ref: string,
 ): { readonly contentId: ContentId; readonly model: ModelId } | null {
   const known = catalog.known(ref)?.profile.contentId ?? null;
-  const name = ref.replace(/^hf:/u, "");
-  const found = shards
-    .list()
-    .filter(
-      ({ contentId, model, file }) =>
-        contentId === known ||
-        [model, file.profile.id, model.replace(/:[^:/]*$/u, "")].some((own) => sameModel(asModelId(own), name)),
-    );
+  const all = shards.list().map((held) => ({ ...held, id: held.model, aliases: [held.file.profile.id] }));
+  // What the name means here, of that alone; else what it means among the parts: never another revision's.
+  const found = known === null ? modelsNamed(ref, all) : all.filter(({ contentId }) => contentId === known);
   const [first] = found;
   if (first === undefined) return null;
   if (found.length > 1)
