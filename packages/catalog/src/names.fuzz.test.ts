@@ -73,6 +73,7 @@ property.prop([path, path], runs)("a pulled file's place is in its folder, on ev
   const there = win32.resolve("D:\\models", ...place.slice(inside.length).split("/"));
   expect(there.startsWith("D:\\models\\")).toBe(true);
   for (const name of there.slice("D:\\models\\".length).split("\\")) {
+    // oxlint-disable-next-line no-control-regex
     expect(name).not.toMatch(/[<>:"|?*\u0000-\u001F]|[. ]$/u);
     expect(name.split(".")[0]?.trim()).not.toMatch(/^(?:con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³]|conin\$|conout\$)$/iu);
   }
@@ -136,6 +137,7 @@ property.prop([listing, fc.option(fc.string({ maxLength: 8 }))], runs)(
     expect(found.commit).toMatch(/^[0-9a-f]{7,64}$/u);
     for (const file of found.files) {
       expect(file.path.split("/").some((name) => ["", ".", ".."].includes(name))).toBe(false);
+      // oxlint-disable-next-line no-control-regex
       expect(file.path).not.toMatch(/[\u0000-\u001F\\]/u);
       expect(file.bytes === null || (Number.isSafeInteger(file.bytes) && file.bytes >= 0)).toBe(true);
       expect(file.sha256 ?? "a".repeat(64)).toMatch(/^[0-9a-f]{64}$/u);

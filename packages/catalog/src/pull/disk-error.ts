@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { mkdir, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
 import { sizeText } from "../size-text.ts";
@@ -35,6 +35,19 @@ export async function onDisk<Value>(path: string, work: Promise<Value>, neededBy
     return await work;
   } catch (error) {
     throw await diskError(path, error, neededBytes?.());
+  }
+}
+
+/** A folder and those above it, where they are not there; step by step, for the system's own way says of a disk that is read-only that there is none. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await onDisk(path, mkdir(path));
+  } catch (error) {
+    const { code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
+    if (code === "EEXIST" && (await stat(path).catch(() => null))?.isDirectory() === true) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await onDisk(path, mkdir(path, { recursive: true }));
   }
 }
 

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
-import { onDisk } from "./disk-error.ts";
+import { makeFolder } from "./disk-error.ts";
 import { checkDiskRoom } from "./disk-room.ts";
 import { fetchMissing } from "./fetch-chunks.ts";
 import type { RangeSource } from "./hub-source.ts";
@@ -39,7 +39,7 @@ async function fetchFile(options: DownloadOptions): Promise<{ readonly sha256: s
   const name = basename(target);
   if (!Number.isSafeInteger(fileBytes) || fileBytes < 1 || fileBytes > FILE_BYTES_MAX)
     throw new ClusterdError("usage", `${name} is said to have ${fileBytes} bytes.`);
-  await onDisk(target, mkdir(dirname(target), { recursive: true }));
+  await makeFolder(dirname(target));
   const here = await adopted(options);
   if (here !== null) return here;
   const identity = options.sha256 ?? source.identity;

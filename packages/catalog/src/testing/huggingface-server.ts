@@ -105,7 +105,7 @@ function sendListing(request: IncomingMessage, response: ServerResponse, files: 
   const body = Buffer.from(
     JSON.stringify({ _id: "6733", id: "new/name", private: false, gated: false, sha: COMMIT, gguf: { total: 1 }, siblings }),
   );
-  const takesPacked = String(request.headers["accept-encoding"] ?? "").includes("gzip");
+  const takesPacked = (request.headers["accept-encoding"] ?? "").includes("gzip");
   response.writeHead(200, {
     "content-type": "application/json; charset=utf-8",
     etag: `W/"${digest(body).slice(0, 20)}"`,

@@ -59,14 +59,14 @@ property.prop(
   let at = 0;
   try {
     for (const ask of asks) {
-      if (ask === "line") {
+      if (typeof ask === "string") {
         const end = all.indexOf(10, at);
         const got = await reader.line();
         expect(got).toBe(end < 0 ? null : all.toString("utf8", at, end));
         if (got === null) break;
         at = end + 1;
       } else {
-        const target = Buffer.alloc(Number(ask));
+        const target = Buffer.alloc(ask);
         const isThere = await reader.fill(target);
         expect(isThere).toBe(all.length - at >= target.length);
         if (!isThere) break;
