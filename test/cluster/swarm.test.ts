@@ -141,7 +141,7 @@ test("what a member has comes from it, at most as fast as it gives, to several t
 test("killed in the middle, a pull goes on with what was there, and ends with the right bytes", async () => {
   const [a, b, c] = nodes;
   await Promise.all([remove(b), remove(c)]);
-  await Promise.all([knownTo(b, [a])]);
+  await knownTo(b, [a]);
   const command = b.run("pull", ID, "--all", "--json");
   await until(b, ({ pulls = [] }) => pulls.some(({ doneBytes }) => doneBytes > model.length * 0.4), "in the middle");
   await b.end("SIGKILL");
