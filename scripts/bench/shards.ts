@@ -113,6 +113,11 @@ async function measure(rate: string): Promise<Result> {
   const fetching = flows.take();
   const shape = curve.shape(rateBytes);
   const spread = await loading;
+  // What the daemons have said of it: a fetch that failed is no measurement.
+  for (const { host, events } of nodes)
+    for (const event of events)
+      if (event.event === "log" && /fetch|layers|weights/u.test(String(event["message"])))
+        say(`${host.name}: ${String(event["message"])}`);
   const interfaceBytes = crossed(network.hosts) - crossedBefore;
   await new Promise((done) => setTimeout(done, 500));
   const phases = { fetching: Object.fromEntries(fetching), loading: Object.fromEntries(flows.take()) } as Result["phases"];
