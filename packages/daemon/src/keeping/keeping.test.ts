@@ -172,7 +172,7 @@ test("what is being fetched or read by another node stays until that is over", a
     await expect(removeModel(here.config, "demo")).rejects.toThrow("another node is reading it");
   }
   // What others are about to write is not given away twice.
-  using _coming = here.uses.coming(() => content.length);
+  using _coming = here.uses.coming(() => content.length, "other");
   await expect(here.keeping.makeRoom(content.length, "another model")).rejects.toThrow("needs");
   expect(here.evicted).toEqual([]);
 });

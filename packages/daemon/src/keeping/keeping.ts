@@ -69,8 +69,19 @@ export function createKeeping(config: KeepingConfig): Keeping {
     return found === null ? null : { totalBytes: found.blocks * found.bsize, freeBytes: found.bavail * found.bsize };
   }
   /** What pulls and fetches under way have still to write. */
-  const promised = (): number =>
-    uses.comingBytes + pulls().reduce((sum, { doneBytes, totalBytes }) => sum + Math.max(0, totalBytes - doneBytes), 0);
+  function promised(): number {
+    const parts = uses.comingParts;
+    const isPart = (ref: string): boolean => {
+      const name = ref.trim().replace(/^hf:/u, "").toLowerCase();
+      return parts.some(({ model }) => model.toLowerCase() === name || model.toLowerCase().startsWith(`${name}:`));
+    };
+    // A pull that comes in blocks, from members, is told of among these.
+    const whole = pulls().filter(({ ref }) => !isPart(ref));
+    return [
+      ...parts.map(({ bytes }) => bytes),
+      ...whole.map(({ doneBytes, totalBytes }) => Math.max(0, totalBytes - doneBytes)),
+    ].reduce((sum, bytes) => sum + bytes, 0);
+  }
 
   async function evict(one: Kept, why: string): Promise<void> {
     await one.give();

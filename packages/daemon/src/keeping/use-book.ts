@@ -21,15 +21,15 @@ export interface UseBook {
   hold(contentId: ContentId, wish: ShardWish): Disposable;
   /** It is needed within seconds. */
   soon(contentId: ContentId, wish: ShardWish): void;
-  /** Something is being written; `bytesLeft` tells what of it has still to come. */
-  coming(bytesLeft: () => number): Disposable;
-  readonly comingBytes: number;
+  /** Something of a model is being written; `bytesLeft` tells what of it has still to come. */
+  coming(bytesLeft: () => number, model: string): Disposable;
+  readonly comingParts: readonly { readonly model: string; readonly bytes: number }[];
   readonly held: readonly NeededPart[];
 }
 
 /** `used` is told of each use, at its begin and its end. */
 export function createUseBook(used: (contentId: ContentId) => void, nowMs: () => number = () => performance.now()): UseBook {
-  const writers = new Set<() => number>();
+  const writers = new Set<{ readonly model: string; bytesLeft(): number }>();
   const holds = new Map<object, NeededPart & { readonly untilMs: number }>();
   function add(part: NeededPart, untilMs: number): object {
     const key = {};
@@ -52,14 +52,13 @@ export function createUseBook(used: (contentId: ContentId) => void, nowMs: () =>
     soon(contentId, wish) {
       add({ contentId, wish }, nowMs() + SOON_MS);
     },
-    coming(bytesLeft) {
-      // A key of its own: the same function may be given twice.
-      const one = (): number => bytesLeft();
+    coming(bytesLeft, model) {
+      const one = { model, bytesLeft };
       writers.add(one);
       return { [Symbol.dispose]: () => void writers.delete(one) };
     },
-    get comingBytes() {
-      return [...writers].reduce((sum, left) => sum + left(), 0);
+    get comingParts() {
+      return [...writers].map(({ model, bytesLeft }) => ({ model, bytes: bytesLeft() }));
     },
     get held() {
       for (const [key, { untilMs }] of holds) if (untilMs <= nowMs()) holds.delete(key);

@@ -242,7 +242,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
       await shard.check(blocks, signal);
       const missing = bytesOf(blocks.filter((block) => !shard.has(block)));
       await config.shards.checkRoom(missing, what);
-      using _coming = config.uses.coming(() => bytesOf(blocks.filter((block) => !shard.has(block))));
+      using _coming = config.uses.coming(() => bytesOf(blocks.filter((block) => !shard.has(block))), model);
       using _ = held.fetching(contentId, model, wish, shard.layout);
       await Promise.allSettled([...members.values()].map(async ({ source }) => source.refresh?.(signal)));
       // Not before: a member of an earlier version ends a connection that asks for it.
