@@ -1,4 +1,4 @@
-import { ambiguous, asModelId, ClusterdError, modelsNamed, sameModel, type ContentId } from "@clusterd/wire";
+import { ambiguous, asModelId, ClusterdError, modelsNamed, sameModel, type ContentId, type NamedModel } from "@clusterd/wire";
 import type { ModelFile } from "./read-model.ts";
 import type { CatalogEntry, ModelSource } from "./catalog.ts";
 
@@ -60,8 +60,8 @@ export function createModelBook(): ModelBook {
   }
 
   /** Models with their names, as `modelsNamed` wants them. */
-  const named = (): readonly { id: string; aliases: readonly string[]; file: ModelFile }[] =>
-    entries().map(({ file, aliases }) => ({ id: file.profile.id, aliases, file }));
+  const named = (): readonly (NamedModel & { readonly file: ModelFile })[] =>
+    entries().map(({ file, aliases, source }) => ({ id: file.profile.id, aliases, source, file }));
 
   const book: ModelBook = {
     put(place) {

@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
-import { ambiguous, hubId, modelsNamed, parseHubName } from "./hub-name.ts";
+import { ambiguous, hubId, modelsNamed, parseHubName, type NamedModel } from "./hub-name.ts";
 
-const model = (id: string, ...aliases: string[]): { id: string; aliases: readonly string[] } => ({ id, aliases });
-const ids = (name: string, ...models: ReturnType<typeof model>[]): readonly string[] =>
-  modelsNamed(name, models).map(({ id }) => id);
+const model = (id: string, ...aliases: string[]): NamedModel => ({ id, aliases });
+const ids = (name: string, ...models: NamedModel[]): readonly string[] => modelsNamed(name, models).map(({ id }) => id);
 
 test("a hub's name is read however it is written; what is none is none", () => {
   expect(parseHubName("hf:O/R-GGUF:Q8_0@v1")).toEqual({ repo: "O/R-GGUF", quantisation: "Q8_0", revision: "v1" });
@@ -37,6 +36,13 @@ test("a revision never answers for another; a commit is known by its beginning",
   expect(ids("hf:o/r", tagged)).toEqual([]);
   expect(ids("hf:o/r@V1", tagged)).toEqual([]);
   expect(ids("hf:o/r@012", main)).toEqual([]);
+});
+
+test("an owner in Ollama's library is none of the hub's, unless its name says so", () => {
+  const tuned = { ...model("someone/tuned:latest"), source: "ollama" };
+  expect(ids("someone/tuned", tuned)).toEqual(["someone/tuned:latest"]);
+  expect(ids("hf:someone/tuned", tuned)).toEqual([]);
+  expect(ids("hf:o/r", { ...model("hf.co/o/r:Q8_0"), source: "ollama" })).toEqual(["hf.co/o/r:Q8_0"]);
 });
 
 test("a model called exactly so is meant before any reading of the name", () => {

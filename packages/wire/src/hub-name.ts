@@ -12,11 +12,15 @@ export interface HubName {
 export interface NamedModel {
   readonly id: string;
   readonly aliases: readonly string[];
+  /** Which tool's it is; `ollama`: whose library has owners of its own, that are none of the hub's. */
+  readonly source?: string;
 }
 
 /** Taken where a reference names none. */
 export const DEFAULT_QUANTISATION = "Q4_K_M";
 const MAIN = "main";
+/** A name that says itself that it is of the hub. */
+const SAYS_HUB = /^(?:hf:|hf\.co\/|huggingface\.co\/)/iu;
 const NAME = "[\\w][\\w.-]{0,95}";
 const SHAPE = new RegExp(
   `^(?:hf:|hf\\.co/|huggingface\\.co/)?(?<repo>${NAME}/${NAME})(?::(?<quantisation>[\\w.-]{1,64}))?(?:@(?<revision>[\\w./-]{1,120}))?$`,
@@ -49,8 +53,10 @@ export function modelsNamed<Model extends NamedModel>(name: string, models: read
   if (exact.length > 0) return exact;
   const hub = parseHubName(wanted);
   if (hub === null) return [];
+  const mayBe = ({ source }: Model, own: string): boolean => source !== "ollama" || !SAYS_HUB.test(wanted) || SAYS_HUB.test(own);
   const among = models.flatMap((model) =>
     namesOf(model).flatMap((own) => {
+      if (!mayBe(model, own)) return [];
       const known = parseHubName(own);
       return known?.quantisation != null && sameModel(known.repo, hub.repo) && isRevision(known, hub)
         ? [{ model, quantisation: known.quantisation.toLowerCase() }]
