@@ -165,11 +165,13 @@ export async function fetchBlocks(options: FetchBlocksOptions): Promise<void> {
     await Promise.race([idle(), failed.promise]).finally(failed.stop);
     signal.throwIfAborted();
     if (queue.left > 0) throw nobody();
+    await shard.record();
   } finally {
     end.abort();
     clearInterval(refresher);
     clearInterval(recorder);
-    await shard.record();
+    // Also what came before a failure stays: its own failure is not the news.
+    await shard.record().catch(() => undefined);
   }
 
   function join(source: BlockSource): void {

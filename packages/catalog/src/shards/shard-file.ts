@@ -1,6 +1,7 @@
 import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { ClusterdError } from "@clusterd/wire";
+import { onDisk } from "../pull/disk-error.ts";
 import { fileDiskBytes } from "../keep/disk-usage.ts";
 import { createBlockMap, parseBlockMap, type BlockMap } from "./block-map.ts";
 import { createBlockTrust, parseTrust, type TrustRecord } from "./block-trust.ts";
@@ -118,14 +119,21 @@ export async function openShardFile(config: ShardFileConfig): Promise<ShardFile>
     if (!isNews) return;
     isNews = false;
     const told = JSON.stringify({ ...map.json(), trust: trust.json() });
-    for (const handle of handles) await handle.datasync();
     const temporary = `${record}.tmp`;
-    {
-      await using out = await open(temporary, "w");
-      await out.writeFile(told);
-      await out.datasync();
+    try {
+      for (const handle of handles) await onDisk(record, handle.datasync());
+      {
+        await using out = await onDisk(record, open(temporary, "w"));
+        await onDisk(record, out.writeFile(told));
+        await onDisk(record, out.datasync());
+      }
+      await onDisk(record, rename(temporary, record));
+    } catch (error) {
+      // Told the next time; half of it takes room on a disk that may have none.
+      isNews = true;
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
     }
-    await rename(temporary, record);
   }
   const recordSoon = (): Promise<void> => (recording = recording.catch(() => undefined).then(recordNow));
 
@@ -284,14 +292,6 @@ export async function readAll(handle: FileHandle | undefined, path: string, byte
 }
 
 async function writeAll(handle: FileHandle, path: string, bytes: Buffer, position: number): Promise<void> {
-  try {
-    for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
-    throw new ClusterdError("does_not_fit", `The disk is full: ${path} (${code}).`, {
-      next: "What was fetched is kept: make room, and load the model again.",
-      cause: error,
-    });
-  }
+  for (let at = 0; at < bytes.length;)
+    at += (await onDisk(path, handle.write(bytes, at, bytes.length - at, position + at), () => bytes.length - at)).bytesWritten;
 }
