@@ -169,7 +169,9 @@ test("pulled, a split model and what lets it see lie here under all its names, a
   const listed = JSON.parse((await a.run("models", "--json")).stdout) as {
     models: readonly { id: string; sources?: readonly string[] }[];
   };
-  expect(listed.models.find(({ id }) => id === "o/r:Q8_0")?.sources).toContain("pulled");
+  const here = listed.models.find(({ id }) => id === "o/r:Q8_0");
+  expect(here?.sources).toContain("pulled");
+  expect(here?.path).toBe(path);
   const loaded = await a.run(
     "load",
     path.replace("-00001-", "-00003-"),

@@ -16,7 +16,8 @@ export function advertFacts(state: DaemonState): AdvertFacts {
     device,
     links,
     engine,
-    models: models.slice(0, MODELS_PER_NODE_MAX),
+    // Where they lie is nobody else's business.
+    models: models.slice(0, MODELS_PER_NODE_MAX).map(({ path: _, ...model }) => model),
     deployments: [...state.deployments.values()].slice(0, DEPLOYMENTS_PER_NODE_MAX).map((deployment) => ({
       id: deployment.id,
       contentId: deployment.contentId,
@@ -48,6 +49,7 @@ export function advertModels(
     infill: profile.infill ?? null,
     embeddings: (profile.embedding ?? null) !== null,
     source,
+    path: file.path,
     // What is beyond is known here alone; an advert with more is none.
     aliases: aliases.filter((alias) => alias.length <= MODEL_NAME_LENGTH_MAX).slice(0, ALIASES_PER_MODEL_MAX),
   }));

@@ -24,6 +24,8 @@ export interface AdvertModel {
   readonly contextMax: number;
   /** Where its file came from, e.g. `pulled` or `ollama`. */
   readonly source?: string;
+  /** On the node's own disk, of its first part: what a node knows of itself, and tells nobody. */
+  readonly path?: string;
   /** What its files take on the node's disk; absent: not told. */
   readonly diskBytes?: number | null;
   /** Whether it makes embeddings instead of text. */

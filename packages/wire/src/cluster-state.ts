@@ -197,6 +197,8 @@ export interface ModelView {
   readonly sources?: readonly string[];
   /** What it takes on each node's disk, in the order of `nodes`; null where that node does not say. */
   readonly diskBytes?: readonly (number | null)[];
+  /** On the disk of the node that answers, of its first part; absent: it does not have it. */
+  readonly path?: string;
   readonly aliases: readonly string[];
 }
 

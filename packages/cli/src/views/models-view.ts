@@ -26,6 +26,7 @@ export function modelsLines(state: ClusterState, style: Style): string[] {
     { title: "KIND" },
     { title: "ALSO CALLED" },
     { title: "ON" },
+    ...(state.models.some(({ path }) => path !== undefined) ? [{ title: "HERE" }] : []),
   ];
   const rows = state.models.map((model) => [
     style("strong", printable(model.id)),
@@ -35,6 +36,7 @@ export function modelsLines(state: ClusterState, style: Style): string[] {
     printable(`${model.architecture} ${model.quantisation}`),
     model.aliases.map(printable).join(", "),
     model.nodes.map((node, at) => withSize(withSource(nameOf(node), model.sources?.[at]), model.diskBytes?.[at])).join(", "),
+    printable(model.path ?? ""),
   ]);
   return [...table(columns, rows, style), ...kept];
 }

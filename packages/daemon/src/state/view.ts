@@ -200,6 +200,7 @@ function modelViews(state: DaemonState): readonly ModelView[] {
     nodes,
     sources,
     diskBytes,
+    ...(model.path === undefined ? {} : { path: model.path }),
     aliases: [...aliases],
   }));
 }
