@@ -201,7 +201,9 @@ test("within its limit a node gives back what is used least, and nothing that is
   const disk = nodes.find((node) => node.name === "b")?.disk;
   expect(disk?.usedBytes).toBeLessThanOrEqual(disk?.capBytes ?? 0);
   await unload("other");
-  expect((await b.run("rm", "other")).status).toBe(0);
+  await b.until(({ deployments }) => deployments.length === 0, "nothing that is deployed");
+  const removed = await b.run("rm", "other");
+  expect(removed.status, removed.stderr).toBe(0);
   expect(await readdir(join(b.home, "models", ".shards"))).toEqual([]);
 });
 

@@ -47,6 +47,8 @@ export interface Keeping extends AsyncDisposable {
   makeRoom(bytes: number, what: string): Promise<void>;
   /** What the deployments, and what is fetched or read now, need of the models here. */
   needed(): readonly NeededPart[];
+  /** Of these, what is fetched or read at this very moment. */
+  busy(): readonly NeededPart[];
   /** What a listed file takes on this disk, as far as it was looked at. */
   diskBytesOf(file: ModelFile): number | null;
   /** Looks at the disk anew and tells. */
@@ -149,6 +151,9 @@ export function createKeeping(config: KeepingConfig): Keeping {
   };
   let told = "";
   const timer = setInterval(() => void lookOnce(), LOOK_MS);
+  const unsubscribe = store.subscribe((state) => {
+    if (uses.hasSoon) uses.deployed(neededParts(state));
+  });
 
   const keeping: Keeping = {
     makeRoom(bytes, what) {
@@ -157,10 +162,12 @@ export function createKeeping(config: KeepingConfig): Keeping {
       return now;
     },
     needed,
+    busy: () => uses.busy,
     diskBytesOf: ({ path }) => sizes.get(path) ?? null,
     look: lookOnce,
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
+      unsubscribe();
       await looking;
       await last.catch(() => undefined);
     },

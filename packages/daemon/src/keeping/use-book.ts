@@ -19,12 +19,18 @@ const HOLDS_MAX = 4_096;
 export interface UseBook {
   /** Until disposed of it is needed. */
   hold(contentId: ContentId, wish: ShardWish): Disposable;
-  /** It is needed within seconds. */
+  /** It is needed within seconds: until a deployment that needs it is known. */
   soon(contentId: ContentId, wish: ShardWish): void;
+  readonly hasSoon: boolean;
+  /** What the deployments need that are known now: what was needed soon is theirs from then on. */
+  deployed(parts: readonly NeededPart[]): void;
   /** Something of a model is being written; `bytesLeft` tells what of it has still to come. */
   coming(bytesLeft: () => number, model: string): Disposable;
   readonly comingParts: readonly { readonly model: string; readonly bytes: number }[];
+  /** All of it. */
   readonly held: readonly NeededPart[];
+  /** What is being fetched or read right now. */
+  readonly busy: readonly NeededPart[];
 }
 
 /** `used` is told of each use, at its begin and its end. */
@@ -59,6 +65,21 @@ export function createUseBook(used: (contentId: ContentId) => void, nowMs: () =>
     },
     get comingParts() {
       return [...writers].map(({ model, bytesLeft }) => ({ model, bytes: bytesLeft() }));
+    },
+    get hasSoon() {
+      return [...holds.values()].some(({ untilMs }) => untilMs !== Infinity);
+    },
+    deployed(parts) {
+      for (const [key, soon] of holds) {
+        const isDeployed = parts.some(
+          ({ contentId, wish }) =>
+            contentId === soon.contentId && wish.firstLayer <= soon.wish.firstLayer && wish.lastLayer >= soon.wish.lastLayer,
+        );
+        if (soon.untilMs !== Infinity && isDeployed) holds.delete(key);
+      }
+    },
+    get busy() {
+      return [...holds.values()].filter(({ untilMs }) => untilMs === Infinity);
     },
     get held() {
       for (const [key, { untilMs }] of holds) if (untilMs <= nowMs()) holds.delete(key);

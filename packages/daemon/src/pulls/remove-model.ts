@@ -10,7 +10,7 @@ export interface RemoveConfig {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly shards: ShardStore;
-  readonly keeping: Pick<Keeping, "needed" | "look">;
+  readonly keeping: Pick<Keeping, "needed" | "busy" | "look">;
   readonly modelsDir: string;
   /** A model's whole file is about to go. */
   close(contentId: ContentId): Promise<void>;
@@ -56,7 +56,8 @@ function mustBeUnused({ store, keeping }: RemoveConfig, contentId: ContentId): v
       param: "model",
     });
   }
-  if (keeping.needed().some((part) => part.contentId === contentId))
+  // What a head has asked after a moment ago, and not deployed since, is no reason against who says that it is to go.
+  if (keeping.busy().some((part) => part.contentId === contentId))
     throw new ClusterdError("invalid_request", "That model is being fetched, or another node is reading it from here.", {
       next: "Try again in a moment.",
       param: "model",
@@ -109,8 +110,9 @@ export async function removeUnused(config: RemoveConfig, ref: string): Promise<R
     });
   }
   const { contentId, model } = parts;
-  if (!keeping.needed().some((part) => part.contentId === contentId)) return removeParts(config, contentId, model);
-  const free = unneeded(shard, contentId, keeping.needed());
+  const needed = [...neededParts(config.store.state), ...keeping.busy()];
+  if (!needed.some((part) => part.contentId === contentId)) return removeParts(config, contentId, model);
+  const free = unneeded(shard, contentId, needed);
   const before = await shard.diskBytes();
   await shard.drop(free);
   const layers = layersText(free.map(({ group }) => group).filter((group) => typeof group === "number"));
