@@ -59,12 +59,12 @@ test(
       try {
         await node.until(({ standing }) => standing.kind === "member", "a member");
         const goal = hub.sentBytes + MIB + Math.floor(Math.random() * 6 * MIB);
-        let isOver = false;
-        const pulling = node.run("pull", "hf:o/r").finally(() => (isOver = true));
-        while (hub.sentBytes < goal && !isOver) await pause(20);
+        const command = { isOver: false };
+        const pulling = node.run("pull", "hf:o/r").finally(() => (command.isOver = true));
+        while (hub.sentBytes < goal && !command.isOver) await pause(20);
         await node.end("SIGKILL");
         // The command is told, and does not wait for a daemon that is gone.
-        if (!isOver) expect((await pulling).status).not.toBe(0);
+        if (!command.isOver) expect((await pulling).status).not.toBe(0);
       } finally {
         await node.end("SIGKILL");
       }
