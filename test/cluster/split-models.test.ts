@@ -167,7 +167,7 @@ test("pulled, a split model and what lets it see lie here under all its names, a
   const lying = await readdir(join(path, ".."));
   expect(lying.filter((name) => name.startsWith("far-"))).toHaveLength(4);
   const listed = JSON.parse((await a.run("models", "--json")).stdout) as {
-    models: readonly { id: string; sources?: readonly string[] }[];
+    models: readonly { id: string; sources?: readonly string[]; path?: string }[];
   };
   const here = listed.models.find(({ id }) => id === "o/r:Q8_0");
   expect(here?.sources).toContain("pulled");
