@@ -6,6 +6,12 @@ import { DEPLOYMENTS_PER_NODE_MAX, HELD_PARTS_PER_NODE_MAX, MODELS_PER_NODE_MAX 
 import type { DaemonState } from "./state/daemon-state.ts";
 import { deploymentView } from "./state/view.ts";
 
+function withoutPath(model: AdvertModel): AdvertModel {
+  const told: { -readonly [Key in keyof AdvertModel]: AdvertModel[Key] } = { ...model };
+  delete told.path;
+  return told;
+}
+
 /** What this node tells the members of itself. */
 export function advertFacts(state: DaemonState): AdvertFacts {
   const { name, version, draining, device, links, engine, models, pending, dataPlane } = state.own;
@@ -17,7 +23,7 @@ export function advertFacts(state: DaemonState): AdvertFacts {
     links,
     engine,
     // Where they lie is nobody else's business.
-    models: models.slice(0, MODELS_PER_NODE_MAX).map(({ path: _, ...model }) => model),
+    models: models.slice(0, MODELS_PER_NODE_MAX).map(withoutPath),
     deployments: [...state.deployments.values()].slice(0, DEPLOYMENTS_PER_NODE_MAX).map((deployment) => ({
       id: deployment.id,
       contentId: deployment.contentId,
