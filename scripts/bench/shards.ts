@@ -88,11 +88,8 @@ async function measure(rate: string): Promise<Result> {
   await Promise.all(nodes.slice(1).map((node) => node.event("admitted")));
   await holder.until((state) => state.nodes.filter((node) => node.state === "alive").length === 4, "a cluster of four");
 
-  if (singleText === null) {
-    const single = await loaded(holder, MODEL, ["--head", "holder", "--pin", `holder=0-${(await layersOf(holder)) - 1}`]);
-    singleText = single.text;
-    await holder.run("unload", single.model);
-  }
+  // Before, where the model is on a host anyway; with a hub afterwards, as no host may have it.
+  if (!FROM_HUB) singleText ??= await single(holder);
   source.link?.limit(rate);
   const rateBytes = bytesPerSecond(rate);
   const flows = stack.use(watchFlows(network.hosts, { mesh: MESH_PORT, hub: HUB_PORT }));
@@ -130,6 +127,10 @@ async function measure(rate: string): Promise<Result> {
   const disks = await Promise.all(
     needing.map(async (node) => ({ host: node.host.name, weightBytes: weightOf(node), diskBytes: await diskBytesOf(node) })),
   );
+  if (FROM_HUB && singleText === null) {
+    await holder.run("unload", spread.model);
+    singleText = await single(holder);
+  }
   const modelBytes = (await stat(MODEL)).size;
   const neededBytes = FROM_HUB ? modelBytes : disks.reduce((sum, { weightBytes }) => sum + weightBytes, 0);
   return {
@@ -207,6 +208,13 @@ async function layersOf(node: TestNode): Promise<number> {
   const ran = await node.run("plan", MODEL, "--json");
   if (ran.status !== 0) throw new Error(ran.stderr);
   return (JSON.parse(ran.stdout) as { model: { layerCount: number } }).model.layerCount;
+}
+
+/** What one process answers that has all of the model. */
+async function single(node: TestNode): Promise<string> {
+  const { model, text } = await loaded(node, MODEL, ["--head", "holder", "--pin", `holder=0-${(await layersOf(node)) - 1}`]);
+  await node.run("unload", model);
+  return text;
 }
 
 async function loaded(node: TestNode, what: string, flags: readonly string[]): Promise<{ model: string; text: string }> {
