@@ -21,8 +21,8 @@ async function listedBy(answers: (endpoint: string) => Readonly<Record<string, A
   const server = createServer(({ url }, response) => {
     seen.push(url ?? "");
     const answer = known[url ?? ""];
-    if (answer === undefined) return void response.writeHead(404).end();
-    response.writeHead(200, answer.link === undefined ? {} : { link: answer.link }).end(JSON.stringify(answer.body));
+    if (answer === undefined) response.writeHead(404).end();
+    else response.writeHead(200, answer.link === undefined ? {} : { link: answer.link }).end(JSON.stringify(answer.body));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   stack.defer(() => void server.close());
