@@ -77,7 +77,9 @@ test.prop([fc.integer({ min: 1, max: 200 }), fc.array(fc.nat(199)), fc.string()]
       expect(again?.digest(block)).toBe(map.digest(block));
     }
     expect(parseBlockMap(map.json(), count + 1)).toBeNull();
-    expect(parseBlockMap({ ...map.json(), present: other }, count === 1 ? 100 : count)).toBeNull();
+    // As many bits as there are blocks are a map, whoever wrote them.
+    if (Buffer.from(other, "base64").length !== Math.ceil(count / 8))
+      expect(parseBlockMap({ ...map.json(), present: other }, count)).toBeNull();
     expect(parseBlockMap(other, count)).toBeNull();
   },
 );

@@ -41,7 +41,7 @@ function streamed(chunks: readonly JsonObject[], options = OPTIONS): readonly Js
     .split("\n\n")
     .filter((part) => part !== "")
     .map((part) => {
-      const [, name, data = ""] = /^event: (\w+)\ndata: (.*)$/.exec(part) ?? [];
+      const [, name, data = ""] = /^event: (\w+)\ndata: (.*)$/s.exec(part) ?? [];
       const json = JSON.parse(data) as JsonObject;
       expect(json["type"]).toBe(name);
       return json;
