@@ -19,7 +19,9 @@ export interface ShardStore extends AsyncDisposable {
    * `model_broken`.
    */
   begin(contentId: ContentId, source: ShardHeaders, signal: AbortSignal): Promise<ShardFile>;
-  /** The file with holes, as the engine is given it; null where there is none. */
+  /** Settles when what was begun can be given to the engine; throws `model_broken` where it cannot. */
+  ready(contentId: ContentId): Promise<void>;
+  /** The file with holes, as the engine is given it; null where there is none, or it is not ready. */
   fileOf(contentId: ContentId): ModelFile | null;
   /** Makes room for so many bytes more, where it can; throws `does_not_fit` where the disk, or this node's own limit, has none. */
   checkRoom(bytes: number, what: string): Promise<void>;
@@ -50,6 +52,8 @@ export interface HeldShard {
 export interface ShardHeaders {
   /** What the model is called where it is deployed; absent: as its file. */
   readonly model?: string;
+  /** Whether `begin` may end before the file can be given to the engine, which {@link ShardStore.ready} tells. */
+  readonly isReadyLater?: boolean;
   readonly names: readonly string[];
   readonly partBytes: readonly number[];
   header(part: number): Promise<Buffer>;
@@ -74,6 +78,8 @@ export interface ShardStoreConfig {
 export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamaged }: ShardStoreConfig): Promise<ShardStore> {
   const opened = new Map<ContentId, Promise<ShardFile>>();
   const files = new Map<ContentId, ModelFile>();
+  /** Profiles that are being read, of models begun since the start. */
+  const profiled = new Map<ContentId, Promise<void>>();
   const called = new Map<ContentId, string>();
   const removing = new Map<ContentId, Promise<number>>();
   const settled: SettledModel[] = [];
@@ -143,12 +149,21 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
     };
   }
 
+  /** What is still being read of a model would be listed after it is gone. */
+  async function forgetProfile(contentId: ContentId): Promise<void> {
+    await profiled.get(contentId)?.catch(() => undefined);
+    profiled.delete(contentId);
+    files.delete(contentId);
+    called.delete(contentId);
+  }
+
   async function removeNow(contentId: ContentId): Promise<number> {
     const opening = store.get(contentId);
     // At once: nobody is given what is about to go.
     files.delete(contentId);
     called.delete(contentId);
     const shard = await opening.catch(() => null);
+    await forgetProfile(contentId);
     const bytes = (await shard?.diskBytes().catch(() => 0)) ?? 0;
     opened.delete(contentId);
     // What could not be recorded goes anyway.
@@ -203,8 +218,15 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
         contentId,
         openShardFile({ folder, names, layout, header, checkHeaders, onDamaged: damagedIn(contentId) }),
       );
-      await read(contentId);
+      // It takes a process, and seconds of a small machine: blocks can come meanwhile.
+      const reading = read(contentId);
+      reading.catch(() => undefined);
+      profiled.set(contentId, reading);
+      if (source.isReadyLater !== true) await reading;
       return shard;
+    },
+    async ready(contentId) {
+      await profiled.get(contentId);
     },
     fileOf: (contentId) => files.get(contentId) ?? null,
     reread: read,
@@ -227,8 +249,7 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
       await shard.record();
       const folder = folderOf(contentId);
       await beginSettling(folder, { id, names: shard.names, targets });
-      files.delete(contentId);
-      called.delete(contentId);
+      await forgetProfile(contentId);
       opened.delete(contentId);
       // Who still reads from it asks again, and is given the plain file.
       await shard[Symbol.asyncDispose]();

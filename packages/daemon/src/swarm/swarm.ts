@@ -263,6 +263,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
           expected(block, source === hubCounted && hub !== null ? hub : source, within, bytes),
         isOurs: createOwnShare({ self: store.state.self, contentId, fetchers }),
       });
+      await config.shards.ready(contentId);
       await config.manifests.keep(contentId, words, signal);
       if (missing > 0) log(`${what} came: ${[...came].map(([name, bytes]) => `${bytes} bytes from ${name}`).join(", ")}`);
       return came;

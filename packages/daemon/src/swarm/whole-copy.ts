@@ -68,7 +68,7 @@ export async function copyWhole(config: WholeCopyConfig, wish: WholeCopyWish): P
   );
   const shard =
     (await shards.get(contentId)) ??
-    (await shards.begin(contentId, { ...(hub?.headers ?? (await swarm.headers())), model }, signal));
+    (await shards.begin(contentId, { ...(hub?.headers ?? (await swarm.headers())), model, isReadyLater: true }, signal));
   // Of all bytes: what lies before the weights is here by now.
   const fileBytes = shard.layout.parts.reduce((sum, part) => sum + part.fileBytes, 0);
   const headerBytes = fileBytes - bytesOf(shard.layout.blocks);

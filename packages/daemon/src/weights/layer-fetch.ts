@@ -109,7 +109,11 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
     try {
       const hub = request.hub == null ? null : hubModel(request.hub, process.env, signal, config.throttle).source;
       const swarm = stack.use(openSwarm(config, { contentId, model: request.model, root, named: holders, hub, wish, signal }));
-      const shard = await shards.begin(contentId, { ...(await swarm.headers()), model: request.model }, signal);
+      const shard = await shards.begin(
+        contentId,
+        { ...(await swarm.headers()), model: request.model, isReadyLater: true },
+        signal,
+      );
       await swarm.fetch(shard, what, (doneBytes, totalBytes) => {
         job.state = { state: "fetching", doneBytes, totalBytes, error: null };
       });
@@ -130,7 +134,7 @@ export function createLayerFetch(config: LayerFetchConfig): LayerFetch {
       openSwarm(config, { contentId, model, root: null, named: holders, hub: hub?.source ?? null, wish: wanted, signal });
     const begin = async (): Promise<ShardFile> => {
       await using swarm = open();
-      return shards.begin(contentId, { ...(hub?.headers ?? (await swarm.headers())), model }, signal);
+      return shards.begin(contentId, { ...(hub?.headers ?? (await swarm.headers())), model, isReadyLater: true }, signal);
     };
     const shard = (await shards.get(contentId)) ?? (await begin());
     const [first] = shard.paths;
