@@ -5,6 +5,7 @@ import { guardHeader, newContentHash, walkHeader, type GuardedHeader } from "../
 import { HEADER_BYTES_MAX, PARTS_MAX } from "../limits.ts";
 import { checkDiskRoom, type MakeRoom } from "../pull/disk-room.ts";
 import { readModelFile, type ModelFile } from "../read-model.ts";
+import { callIt, calledIn } from "./shard-name.ts";
 import { openShardFile, type ShardFile } from "./shard-file.ts";
 import { beginSettling, settle, type SettledModel } from "./settle-shard.ts";
 import { keepHeaders, mendHeaders } from "./shard-headers.ts";
@@ -60,8 +61,6 @@ export interface ShardHeaders {
 }
 
 const NAMES = "names.json";
-const CALLED = "model.json";
-const CALLED_LENGTH_MAX = 256;
 const CONTENT = /^[0-9a-f]{8,128}$/u;
 
 export interface ShardStoreConfig {
@@ -105,7 +104,7 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
     const file = await readModelFile(join(folderOf(contentId), first), { signal, cacheDir });
     if (file.profile.contentId !== contentId) return;
     files.set(contentId, file);
-    called.set(contentId, (await calledIn(join(folderOf(contentId), CALLED))) ?? file.profile.id);
+    called.set(contentId, (await calledIn(folderOf(contentId))) ?? file.profile.id);
   }
   const heldOf = (contentId: ContentId, file: ModelFile): HeldShard => ({
     contentId,
@@ -204,7 +203,7 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
       const folder = folderOf(contentId);
       await mkdir(folder, { recursive: true });
       await writeFile(join(folder, NAMES), JSON.stringify(names));
-      if (source.model !== undefined) await writeFile(join(folder, CALLED), JSON.stringify({ model: source.model }));
+      if (source.model !== undefined) await callIt(folder, source.model);
       const layout = layoutOf(headers);
       const header = async (part: number): Promise<Buffer> => starts[part] ?? Buffer.alloc(0);
       await keepHeaders(
@@ -278,17 +277,6 @@ export async function openShardStore({ dir, cacheDir, signal, makeRoom, onDamage
     throw new ClusterdError("model_broken", "A part of the model's file is gone.");
   }
   return store;
-}
-
-/** What a model was called when it was begun; null: not said. */
-async function calledIn(path: string): Promise<string | null> {
-  try {
-    const { model } = JSON.parse(await readFile(path, "utf8")) as { readonly model?: unknown };
-    return typeof model === "string" && model.length > 0 && model.length <= CALLED_LENGTH_MAX ? model : null;
-  } catch {
-    // Of an older version, or damaged: it is called as its file.
-    return null;
-  }
 }
 
 /** A file's name, and no way to anywhere else. */
