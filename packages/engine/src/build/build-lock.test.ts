@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -70,5 +70,15 @@ describe("the build lock", () => {
       }),
     );
     expect(most).toEqual(Array.from({ length: 8 }, () => 1));
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("who died while taking a dead one's lock away keeps nobody out", async () => {
+    const file = join(folder, "lock");
+    const gone = await deadPid();
+    await writeFile(file, `${gone} gone`);
+    await writeFile(`${file}.breaking`, `${gone}`);
+    await using lock = await takeBuildLock(file, { signal: AbortSignal.timeout(30_000) });
+    expect(lock).toBeDefined();
   });
 });

@@ -1,10 +1,12 @@
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rm, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterdError } from "@clusterd/wire";
 
 /** Longer than any build that still moves. */
 const WAIT_MS_MAX = 45 * 60_000;
 const RETRY_MS = 250;
+/** Another takes the lock away: that takes a moment. */
+const BREAKING_MS = 10;
 
 export interface BuildLockOptions {
   readonly signal?: AbortSignal | undefined;
@@ -22,17 +24,30 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Takes away a lock whose holder is dead. Another process may do the same at once, and even hold a new lock by then. */
-async function breakLock(file: string, content: string): Promise<void> {
-  // Of one taker alone: several wait within one process, too.
-  const aside = `${file}.${crypto.randomUUID()}.stale`;
+/** The pid that a lock file begins with; NaN where there is none yet. */
+const pidIn = (content: string | null): number => Number.parseInt(content ?? "", 10);
+
+/**
+ * Takes away a lock whose holder is dead. One taker at a time may: of what nobody else can take away, only a dead holder's is gone, and never
+ * the lock of who came after it.
+ */
+async function breakLock(file: string): Promise<void> {
+  const breaking = `${file}.breaking`;
   try {
-    await rename(file, aside);
+    await writeFile(breaking, `${process.pid}`, { flag: "wx" });
   } catch {
+    const pid = pidIn(await readFile(breaking, "utf8").catch(() => null));
+    // Of one that died in between.
+    if (!Number.isNaN(pid) && !isAlive(pid)) await rm(breaking, { force: true });
+    await sleep(BREAKING_MS);
     return;
   }
-  if ((await readFile(aside, "utf8").catch(() => "")) !== content) await rename(aside, file);
-  else await rm(aside, { force: true });
+  try {
+    const pid = pidIn(await readFile(file, "utf8").catch(() => null));
+    if (!Number.isNaN(pid) && !isAlive(pid)) await rm(file, { force: true });
+  } finally {
+    await rm(breaking, { force: true });
+  }
 }
 
 /** Holds a lock file until disposed of; waits for a living holder within a limit, takes over from a dead one. */
@@ -55,10 +70,10 @@ export async function takeBuildLock(file: string, options: BuildLockOptions = {}
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
     const content = await readFile(file, "utf8").catch(() => null);
-    const pid = Number.parseInt(content ?? "", 10);
+    const pid = pidIn(content);
     // An empty file is one that is being written this moment, unless it stays so.
     if (content !== null && !Number.isNaN(pid) && !isAlive(pid)) {
-      await breakLock(file, content);
+      await breakLock(file);
       continue;
     }
     if (performance.now() > deadline) {
