@@ -87,16 +87,20 @@ export function createFindModel(config: FindModelConfig): FindModel {
 
   async function onHub(ref: string, signal: AbortSignal): Promise<FoundModel> {
     const { profile, place } = await catalog.locate(ref, signal);
-    if (placesOf(store.state, profile).holders.size === 0) return { profile, hub: place };
-    // The very same model under another name: it is run from that file, and known by this name as well.
-    catalog.alsoCalled(profile.contentId, profile.id);
+    return placesOf(store.state, profile).holders.size === 0 ? { profile, hub: place } : asWhole(profile, signal);
+  }
+
+  /** Of the very same model someone has a file under another name: it is run from that, and known by this name as well. */
+  async function asWhole({ contentId, id }: ModelProfile, signal: AbortSignal): Promise<FoundModel> {
+    catalog.alsoCalled(contentId, id);
     config.modelsChanged();
-    return { profile: await byContent(profile.contentId, signal), hub: null };
+    return { profile: await byContent(contentId, signal), hub: null };
   }
 
   /** Where the members have all of a model together, they are not kept waiting by a hub; where they do not, it has to have the rest. */
   async function fromParts(ref: string, profile: ModelProfile, signal: AbortSignal): Promise<FoundModel> {
-    const { missing } = placesOf(store.state, profile);
+    const { missing, holders } = placesOf(store.state, profile);
+    if (holders.size > 0) return asWhole(profile, signal);
     if (missing.bytes === 0) return { profile, hub: null };
     const refusal = notAllThere(store.state, profile.id, profile, missing);
     if (!ref.startsWith("hf:")) throw refusal;
