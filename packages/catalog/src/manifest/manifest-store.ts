@@ -12,6 +12,8 @@ import { manifestText, parseManifest } from "./parse-manifest.ts";
 export interface ManifestStore {
   /** Of a model that is here, whole or in parts. Throws `model_broken` where its header is not that model's. */
   of(file: ModelFile, signal: AbortSignal): Promise<KeptManifest>;
+  /** Whether anything is kept of a model, which may not be here. */
+  has(contentId: ContentId): Promise<boolean>;
   /** Adds what has become known, on the disk as well, and gives what is known now. A full disk keeps it in memory alone. */
   add(file: ModelFile, known: (manifest: ModelManifest) => ModelManifest, signal: AbortSignal): Promise<ModelManifest>;
 }
@@ -60,6 +62,11 @@ export function createManifestStore(dir: string): ManifestStore {
   }
 
   return {
+    async has(contentId) {
+      if ([...known.keys()].some((key) => key.startsWith(`${contentId} `))) return true;
+      const path = pathOf(contentId);
+      return path !== null && (await stat(path).catch(() => null)) !== null;
+    },
     async of(file, signal) {
       const kept = await opening(file);
       signal.throwIfAborted();

@@ -247,7 +247,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
       await Promise.allSettled([...members.values()].map(async ({ source }) => source.refresh?.(signal)));
       // Not before: a member of an earlier version ends a connection that asks for it.
       const tellers = [...members.values()].map(({ weights }) => weights);
-      if (missing > 0) words = await config.manifests.ask(contentId, tellers, signal);
+      if (missing > 0) words = await config.manifests.ask(contentId, tellers, signal, () => config.shards.ready(contentId));
       if (missing > 0) log(`fetching ${what}: ${missing} bytes`);
       if (missing > 0 && (wanted.settleMs ?? 0) > 0) await pause(wanted.settleMs, undefined, { signal });
       await fetchBlocks({

@@ -46,8 +46,11 @@ export interface Manifests extends AsyncDisposable {
   of(contentId: ContentId, signal: AbortSignal): Promise<ModelManifest | null>;
   /** For a member that asks; null where nothing of it goes back to a hub. */
   textOf(contentId: ContentId): Promise<string | null>;
-  /** What these members say of a model that is being fetched, and this node knows itself. Nobody's silence is an error. */
-  ask(contentId: ContentId, tellers: readonly Teller[], signal: AbortSignal): Promise<ManifestWords>;
+  /**
+   * What these members say of a model that is being fetched, and this node knows itself. Nobody's silence is an error. `ready` settles when
+   * the model's header can be read here, which is waited for where there is anything to hold against it.
+   */
+  ask(contentId: ContentId, tellers: readonly Teller[], signal: AbortSignal, ready?: () => Promise<void>): Promise<ManifestWords>;
   /** Keeps what has stood, for later fetches and for those who ask here. */
   keep(contentId: ContentId, words: ManifestWords, signal: AbortSignal): Promise<void>;
   /** Reads pulled files of which it is not known yet what is in them, one after the other, with time for everything else. Settles then. */
@@ -94,13 +97,18 @@ export function createManifests(config: ManifestsConfig): Manifests {
     }
   }
 
-  async function toldBy(teller: Teller, bare: ModelManifest, within: AbortSignal): Promise<ToldManifest | null> {
+  interface Told {
+    readonly by: string;
+    readonly text: string;
+  }
+  async function textFrom(teller: Teller, within: AbortSignal): Promise<Told | null> {
     const limit = AbortSignal.any([within, AbortSignal.timeout(ASK_MS_MAX)]);
     const text = await teller.manifest(limit).catch(() => null);
-    const manifest = text === null ? null : parseManifest(text, bare);
-    return manifest === null || manifest.source === "file"
-      ? null
-      : { by: teller.name, manifest: { ...manifest, source: "member" } };
+    return text === null ? null : { by: teller.name, text };
+  }
+  function parsed({ by, text }: Told, bare: ModelManifest): ToldManifest | null {
+    const manifest = parseManifest(text, bare);
+    return manifest === null || manifest.source === "file" ? null : { by, manifest: { ...manifest, source: "member" } };
   }
 
   const bareOf = (manifest: ModelManifest): ModelManifest => ({
@@ -122,15 +130,19 @@ export function createManifests(config: ManifestsConfig): Manifests {
       const { manifest } = await store.of(file, signal);
       return manifest.source === "file" ? null : manifestText(manifest);
     },
-    async ask(contentId, tellers, within) {
+    async ask(contentId, tellers, within, ready) {
       try {
+        const all = await Promise.all(tellers.slice(0, TELLERS_MAX).map((teller) => textFrom(teller, within)));
+        const texts = all.filter((one) => one !== null);
+        if (texts.length === 0 && !(await store.has(contentId))) return NO_WORDS;
+        await ready?.();
         const file = fileOf(contentId);
         if (file === null) return NO_WORDS;
         const { manifest } = await store.of(file, within);
         // What was found out here needs nobody's word.
         if (manifest.source === "hub") return createManifestWords(manifest, []);
         const bare = bareOf(manifest);
-        const told = await Promise.all(tellers.slice(0, TELLERS_MAX).map((teller) => toldBy(teller, bare, within)));
+        const told = texts.map((one) => parsed(one, bare));
         const before = manifest.source === "member" ? [{ by: "an earlier fetch", manifest }] : [];
         return createManifestWords(manifest, [...told.filter((one) => one !== null), ...before]);
       } catch (error) {
