@@ -117,8 +117,7 @@ test("three nodes that pull one model at once move it once over the hub's link, 
     await isRight(node);
   }
   expect(hub.sentBytes).toBeGreaterThanOrEqual(model.length);
-  // A share that a busy machine is late with is taken over, and its blocks on the way come twice: 1.01 × where nothing else runs.
-  expect(hub.sentBytes).toBeLessThan(model.length * 1.2);
+  expect(hub.sentBytes).toBeLessThan(model.length * 1.05);
   // Each has taken its share, and given it to the others.
   for (const node of nodes) expect([...cameFrom(node, 0).keys()].length).toBeGreaterThan(1);
 });
