@@ -64,7 +64,7 @@ const RECORD_MS = 1_000;
 /** Blocks in memory that are asked for, or being verified and written: 128 MiB. Sources share them, with one for each at least. */
 const BLOCKS_MAX = 16;
 /** A source that is at a block for longer than this, and than another with nothing to do takes for two, is not waited for. */
-const LATE_MS = 5_000;
+const LATE_MS = 20_000;
 const LATE_MULTIPLE = 2;
 
 /**
