@@ -14,6 +14,7 @@ export interface ModelTensors {
   }[];
   readonly tensors: readonly {
     readonly name: string;
+    /** ggml's name of it, as `Q8_0`. */
     readonly type: string;
     readonly dims: readonly number[];
     /** Index of the part. */
@@ -24,6 +25,7 @@ export interface ModelTensors {
     /** Null: belongs to no layer. */
     readonly layer: number | null;
     readonly sha256: string | null;
+    /** As llama.cpp's RPC hashes it: 16 hexadecimal digits. */
     readonly fnv1a: string | null;
   }[];
 }

@@ -1,4 +1,4 @@
-import type { ContentId } from "@clusterd/wire";
+import type { ContentId, ModelTensors } from "@clusterd/wire";
 import type { GuardedHeader } from "../header-guard.ts";
 import { layoutOf } from "../shards/shard-layout.ts";
 import { TENSOR_TYPES } from "../tensor-types.ts";
@@ -19,22 +19,8 @@ export interface ManifestPart {
   readonly sha256: string | null;
 }
 
-export interface ManifestTensor {
-  readonly name: string;
-  /** ggml's name of it, as `Q8_0`. */
-  readonly type: string;
-  readonly dims: readonly number[];
-  /** Index of the part. */
-  readonly part: number;
-  /** Bytes from that part's start. */
-  readonly offset: number;
-  readonly bytes: number;
-  /** Null: belongs to no layer. */
-  readonly layer: number | null;
-  readonly sha256: string | null;
-  /** As llama.cpp's RPC hashes it: 16 hexadecimal digits. */
-  readonly fnv1a: string | null;
-}
+/** Where a tensor lies, and what its bytes must be. */
+export type ManifestTensor = ModelTensors["tensors"][number];
 
 /** All that is known of a model's bytes: what is where, by its header alone, and what it must be, as far as that is known. */
 export interface ModelManifest {
