@@ -1,4 +1,10 @@
+import { availableParallelism } from "node:os";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
+
+/** Test files at once. Many of them wait for processes and sockets, so that two cores have work for three. */
+const UNIT_FILES_MAX: number = Math.max(3, availableParallelism());
+/** Every cluster of a test has network namespaces, ports and homes of its own; each has up to four daemons with their engines. */
+const CLUSTER_FILES_MAX = 2;
 
 const config: ViteUserConfig = defineConfig({
   test: {
@@ -11,6 +17,8 @@ const config: ViteUserConfig = defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           expect: { poll: { timeout: 30_000 } },
+          maxWorkers: UNIT_FILES_MAX,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -20,7 +28,8 @@ const config: ViteUserConfig = defineConfig({
           testTimeout: 240_000,
           hookTimeout: 240_000,
           expect: { poll: { timeout: 30_000 } },
-          fileParallelism: false,
+          maxWorkers: CLUSTER_FILES_MAX,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -35,6 +44,7 @@ const config: ViteUserConfig = defineConfig({
           hookTimeout: 120_000,
           expect: { poll: { timeout: 30_000 } },
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

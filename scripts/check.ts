@@ -7,6 +7,7 @@ import {
   checkCounts,
   failedTests,
   parseOnly,
+  slowestFiles,
   sumCounts,
   summaryLine,
   type Check,
@@ -18,6 +19,8 @@ import {
 const MESSAGE_CHARS_MAX = 1_500;
 /** Up to so many files with failures are run a second time: more is no accident of the machine. */
 const SECOND_TRY_FILES_MAX = 2;
+/** Of each kind of test, so many slow files are named. */
+const SLOWEST_FILES = 5;
 
 const root = resolve(import.meta.dirname, "..");
 const reports = mkdtempSync(join(tmpdir(), "clusterd-check-"));
@@ -72,6 +75,8 @@ interface Result {
 async function carryOut(check: Check): Promise<Omit<Result, "seconds">> {
   const code = await run(check);
   const text = report(check);
+  for (const { file, seconds } of check.countsTests ? slowestFiles(text, SLOWEST_FILES) : [])
+    process.stdout.write(`${seconds.toFixed(1).padStart(7)} s  ${relative(root, file)}\n`);
   const counts = checkCounts(check, code, text);
   const failed = check.countsTests ? failedTests(text) : [];
   const files = [...new Set(failed.map(({ file }) => file))];

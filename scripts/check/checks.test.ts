@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkCounts, CHECKS, failedTests, parseOnly, sumCounts, summaryLine } from "./checks.ts";
+import { checkCounts, CHECKS, failedTests, parseOnly, slowestFiles, sumCounts, summaryLine } from "./checks.ts";
 
 const types = CHECKS.find((check) => check.name === "types") as (typeof CHECKS)[number];
 const unit = CHECKS.find((check) => check.name === "unit") as (typeof CHECKS)[number];
@@ -39,6 +39,21 @@ describe("the tests that failed", () => {
       { file: "/b.test.ts", name: "the file itself", message: "no such module" },
     ]);
     expect(failedTests(null)).toEqual([]);
+  });
+});
+
+describe("the slowest files", () => {
+  test("come first, by how long they took", () => {
+    const testResults = [
+      { name: "/a.test.ts", startTime: 1_000, endTime: 1_500 },
+      { name: "/b.test.ts", startTime: 1_000, endTime: 9_000 },
+      { name: "/c.test.ts", startTime: 2_000, endTime: 4_000 },
+    ];
+    expect(slowestFiles(JSON.stringify({ testResults }), 2)).toEqual([
+      { file: "/b.test.ts", seconds: 8 },
+      { file: "/c.test.ts", seconds: 2 },
+    ]);
+    expect(slowestFiles(null, 2)).toEqual([]);
   });
 });
 

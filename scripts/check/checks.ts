@@ -106,6 +106,26 @@ export function failedTests(report: string | null): readonly FailedTest[] {
   });
 }
 
+/** Seconds that a test file took, by vitest's JSON report: the slowest `count` of them, the slowest first. */
+export function slowestFiles(
+  report: string | null,
+  count: number,
+): readonly { readonly file: string; readonly seconds: number }[] {
+  interface Result {
+    readonly name: string;
+    readonly startTime: number;
+    readonly endTime: number;
+  }
+  let results: readonly Result[];
+  try {
+    results = (JSON.parse(report ?? "") as { readonly testResults: readonly Result[] }).testResults;
+  } catch {
+    return [];
+  }
+  const took = results.map(({ name, startTime, endTime }) => ({ file: name, seconds: (endTime - startTime) / 1000 }));
+  return took.toSorted((a, b) => b.seconds - a.seconds).slice(0, count);
+}
+
 export function sumCounts(all: readonly Counts[]): Counts {
   const sum = (pick: (counts: Counts) => number): number => all.reduce((total, counts) => total + pick(counts), 0);
   return {
