@@ -33,11 +33,18 @@ interface Chunk {
 /** Asks for a long story; `onToken`: told when each token comes. */
 export async function openStream(
   node: TestNode,
-  options: { readonly model?: string; readonly tokens?: number; readonly onToken?: (nowMs: number) => void } = {},
+  options: {
+    readonly model?: string;
+    readonly prompt?: string;
+    readonly tokens?: number;
+    readonly onToken?: (nowMs: number) => void;
+    /** The client goes away. */
+    readonly signal?: AbortSignal;
+  } = {},
 ): Promise<Stream> {
   const body = {
     model: options.model ?? MODEL,
-    messages: [{ role: "user", content: "Tell me a story." }],
+    messages: [{ role: "user", content: options.prompt ?? "Tell me a story." }],
     temperature: 0,
     stream: true,
     max_tokens: options.tokens ?? TOKENS_MAX,
@@ -53,6 +60,7 @@ export async function openStream(
     `${api}/v1/chat/completions`,
   ]);
   const child = spawn(curl, [...words], { stdio: ["ignore", "pipe", "ignore"] });
+  options.signal?.addEventListener("abort", () => child.kill("SIGKILL"), { once: true });
   let [tokens, text, done, ended] = [0, "", false, false];
   let error: StreamEnd["error"] = null;
   const waiting: { readonly tokens: number; readonly resolve: () => void }[] = [];
