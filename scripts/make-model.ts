@@ -35,6 +35,8 @@ const HELP = `Usage: node scripts/make-model.ts OUT.gguf [--arch NAME | --preset
   --tied, --no-tied whether the embedding serves as output matrix
   --pooling NAME    makes embeddings of texts: ${[...POOLINGS.keys()].join(", ")} of its tokens' vectors (encoders: mean)
   --projector       instead of a model, what lets one of that --width see images (llama.cpp's mmproj)
+  --counting        every token is followed by the next one of the vocabulary, and layers for later tokens guess it
+  --bad-guesses     with --counting: those layers guess anything
   --infill          its last three tokens mark texts with a gap
   --split N         in N files (OUT-00001-of-0000N.gguf), as llama.cpp's gguf-split lays them out
   --split-header    the first of them has no tensors
@@ -60,6 +62,8 @@ function readArguments() {
       tied: { type: "boolean" },
       pooling: { type: "string" },
       infill: { type: "boolean", default: false },
+      counting: { type: "boolean", default: false },
+      "bad-guesses": { type: "boolean", default: false },
       projector: { type: "boolean", default: false },
       split: { type: "string" },
       "split-header": { type: "boolean", default: false },
@@ -101,14 +105,18 @@ async function main(): Promise<void> {
   const shape = completeShape(given, (partial) => architecture.typical(partial));
   if (shape.nextTokenLayers > 0 && architectureName !== "deepseek2")
     throw new Error("--next-token-layers is for --arch deepseek2 only.");
+  if (shape.tied && values.counting) throw new Error("--counting needs an output matrix of its own: leave out --tied.");
+  if (values["bad-guesses"] && !values.counting) throw new Error("--bad-guesses is for --counting only.");
   const pooling = values.pooling === undefined ? null : known("pooling", values.pooling, POOLINGS);
   // The header tells one model from another, so what only its weights show is in its name.
-  const name = `${values.preset ?? architectureName} ${shape.layers} x ${shape.width} seed ${values.seed}${values.normal ? " normal" : ""}`;
+  const weights = [values.normal ? " normal" : "", values.counting ? " counting" : "", values["bad-guesses"] ? " badly" : ""];
+  const name = `${values.preset ?? architectureName} ${shape.layers} x ${shape.width} seed ${values.seed}${weights.join("")}`;
   const model = values.projector
     ? describeProjector(`projector for ${shape.width} seed ${values.seed}`, shape.width)
     : describeModel(name, architectureName, architecture, shape, readMetadata(await readFile(DEMO)), {
         ...(pooling === null ? {} : { pooling }),
         infill: values.infill,
+        ...(values.counting ? { counting: { guessed: !values["bad-guesses"] } } : {}),
       });
   const whole = {
     ...model,

@@ -33,6 +33,8 @@ export interface ModelUse {
   readonly pooling?: number;
   /** Whether its last tokens mark texts with a gap. */
   readonly infill?: boolean;
+  /** Weights by which every token is followed by the next one of the vocabulary, and whether layers for later tokens guess it. */
+  readonly counting?: { readonly guessed: boolean };
 }
 
 const INFILL_KEYS = ["fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id"];
@@ -51,6 +53,15 @@ export function describeModel(
   const tokenizer = paddedTokenizer(demo, shape.vocab);
   const vocabulary = tokenCount(tokenizer);
   const { width } = shape;
+  const tensors = [
+    // Tied, the rows serve as output too, where a large spread would make the word just read the next one.
+    { ...matrix("token_embd", width, vocabulary), fill: { spread: shape.tied ? TIED_SPREAD / Math.sqrt(width) : 1 } },
+    ...Array.from({ length: shape.layers + shape.nextTokenLayers }, (_, index) => architecture.layer(shape, index)).flat(),
+    ...(architecture.ends?.(shape) ?? [
+      norm(architecture.outputNorm ?? "output_norm", width),
+      ...(shape.tied ? [] : [matrix("output", width, vocabulary)]),
+    ]),
+  ];
   return {
     metadata: [
       entry("general.architecture", architectureName),
@@ -66,17 +77,20 @@ export function describeModel(
         : []),
       ...tokenizer,
     ],
-    tensors: [
-      // Tied, the rows serve as output too, where a large spread would make the word just read the next one.
-      { ...matrix("token_embd", width, vocabulary), fill: { spread: shape.tied ? TIED_SPREAD / Math.sqrt(width) : 1 } },
-      ...Array.from({ length: shape.layers + shape.nextTokenLayers }, (_, index) => architecture.layer(shape, index)).flat(),
-      ...(architecture.ends?.(shape) ?? [
-        norm(architecture.outputNorm ?? "output_norm", width),
-        ...(shape.tied ? [] : [matrix("output", width, vocabulary)]),
-      ]),
-    ],
+    tensors:
+      use.counting === undefined ? tensors : tensors.map((tensor) => countingTensor(tensor, use.counting?.guessed === true)),
     vocabulary,
   };
+}
+
+/**
+ * The output matrix holds each token's embedding in the row of the token after it: that one is then the likeliest, as layers with random
+ * weights change an embedding's direction a little only. A layer for later tokens is given the last token's embedding, or noise.
+ */
+function countingTensor(tensor: Tensor, isGuessed: boolean): Tensor {
+  if (tensor.name === "output.weight") return { ...tensor, fill: { rowsOf: "token_embd.weight", spread: 1 } };
+  if (tensor.name.endsWith(".nextn.eh_proj.weight") && isGuessed) return { ...tensor, quantised: false, fill: { passed: true } };
+  return tensor;
 }
 
 function shapeProblem({ heads, kvHeads, experts, expertsUsed, headWidth, ropeWidth }: Shape): string | null {

@@ -1,5 +1,12 @@
-/** What a tensor is filled with: random numbers of that spread (standard deviation) around 0, or one number. */
-export type Fill = { readonly spread: number } | { readonly value: number };
+/**
+ * What a tensor is filled with: random numbers of that spread (standard deviation) around 0; one number; a matrix that passes the first part
+ * of what it gets and leaves out the rest; or another tensor's rows, each one further down (the last comes first).
+ */
+export type Fill =
+  | { readonly spread: number }
+  | { readonly value: number }
+  | { readonly passed: true }
+  | { readonly rowsOf: string; readonly spread: number };
 
 /** One tensor to be written. */
 export interface Tensor {

@@ -60,7 +60,7 @@ export async function writeModel(path: string, model: ModelToWrite): Promise<num
   let at = start.length;
   for (const tensor of model.tensors) {
     const type = model.typeOf(tensor);
-    if (!model.headerOnly) await writeTensor(file, at, tensor, type, `${model.seed} ${tensor.name}`, model.isNormal ?? false);
+    if (!model.headerOnly) await writeTensor(file, at, tensor, type, model.seed, model.isNormal ?? false);
     at += padded(tensorBytes(tensor, type));
   }
   // The last tensor's padding, or all of the weights, as a hole.
@@ -73,20 +73,42 @@ async function writeTensor(
   position: number,
   tensor: Tensor,
   type: string,
-  seed: string,
+  seed: number,
   isNormal: boolean,
 ): Promise<void> {
-  const { fill } = tensor;
-  if ("value" in fill) {
-    await file.write(Buffer.from(new Float32Array(elements(tensor)).fill(fill.value).buffer), 0, undefined, position);
-    return;
-  }
-  const blocks = elements(tensor) / weightType(type).blockElements;
-  const chunks =
-    isNormal && type === "q8_0" ? normalBlocks(blocks, fill.spread, seed) : randomBlocks(type, blocks, fill.spread, seed);
   let at = position;
-  for (const chunk of chunks) {
+  const write = async (chunk: Uint8Array): Promise<void> => {
     await file.write(chunk, 0, chunk.length, at);
     at += chunk.length;
+  };
+  const { fill, shape } = tensor;
+  if ("value" in fill) return write(new Uint8Array(new Float32Array(elements(tensor)).fill(fill.value).buffer));
+  if ("passed" in fill) return write(new Uint8Array(passing(shape).buffer));
+  const { blockElements } = weightType(type);
+  const random = (count: number): Iterable<Buffer> => {
+    const name = `${seed} ${"rowsOf" in fill ? fill.rowsOf : tensor.name}`;
+    const make = isNormal && type === "q8_0" ? normalBlocks : randomBlocks.bind(null, type);
+    return make(count / blockElements, fill.spread, name);
+  };
+  if (!("rowsOf" in fill)) {
+    for (const chunk of random(elements(tensor))) await write(chunk);
+    return;
   }
+  // The last row goes round to the beginning, and the others follow it.
+  const end = position + tensorBytes(tensor, type);
+  let around = position;
+  at += tensorBytes({ ...tensor, shape: shape.slice(0, 1) }, type);
+  for (const chunk of random(elements(tensor))) {
+    const within = Math.min(chunk.length, end - at);
+    await write(chunk.subarray(0, within));
+    await file.write(chunk, within, chunk.length - within, around);
+    around += chunk.length - within;
+  }
+}
+
+/** Ones where a number's row is its column: what is wider than high passes its first part. */
+function passing([width = 0, height = 0]: readonly number[]): Float32Array {
+  const numbers = new Float32Array(width * height);
+  for (let row = 0; row < height; row++) numbers[row * width + row] = 1;
+  return numbers;
 }
