@@ -15,6 +15,7 @@ import type { WorkerHost } from "./deployments/worker-host.ts";
 import type { EngineGate } from "./queue/engine-gate.ts";
 import { GATE_CONNECTIONS_MAX } from "./queue/limits.ts";
 import type { LinkWatch } from "./links/link-watch.ts";
+import type { LogServer } from "./logs/serve-logs.ts";
 import type { ReplicatedSettings } from "./settings/shared-settings.ts";
 import { answerSettings } from "./settings/spread-settings.ts";
 import type { Store } from "./state/store.ts";
@@ -41,6 +42,7 @@ export interface AnswerConfig {
   readonly layers: LayerFetch;
   readonly weightOffers: WeightOffers;
   readonly settings: ReplicatedSettings;
+  readonly logs: LogServer;
 }
 
 /** Answers what other members ask of this node. */
@@ -120,6 +122,8 @@ export function createAnswerer(
         return { draining: request.on };
       case "settings":
         return answerSettings(config.settings, request);
+      case "logs":
+        return config.logs.answer(from, request, signal);
       default:
         return request satisfies never;
     }

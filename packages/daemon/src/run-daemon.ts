@@ -40,7 +40,8 @@ import { prepareHome } from "./home/prepare-home.ts";
 import { readIfPresent, writePrivateFile } from "./home/private-file.ts";
 import { watchLinks } from "./links/link-watch.ts";
 import { createKeyStore } from "./keys/key-store.ts";
-import { createLogRing } from "./log-ring.ts";
+import { createLogRing } from "./logs/log-ring.ts";
+import { createLogServer } from "./logs/serve-logs.ts";
 import { createMeshListener } from "./mesh-listener.ts";
 import { BUNDLED_MODELS } from "./offline/bundled-models.ts";
 import { watchIdle, type IdleWatch } from "./on-demand/idle-watch.ts";
@@ -338,6 +339,7 @@ async function compose(
     layers: own.layers,
     weightOffers: own.offers,
     settings,
+    logs: createLogServer(log),
   });
   const listener = createMeshListener({
     store,

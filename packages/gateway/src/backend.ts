@@ -4,6 +4,7 @@ import type {
   DeploymentPhase,
   InfillTokens,
   KvType,
+  LogEvent,
   ModelId,
   ModelTensors,
   NodeId,
@@ -68,6 +69,7 @@ export interface LoadBody {
   readonly ctx?: number;
   readonly slots?: number;
   readonly kv?: KvType;
+  readonly flashAttention?: boolean;
   /** On so many sets of hosts that share none; `auto`: on as many as serve more requests. Of loads only. */
   readonly replicas?: number | "auto";
   /** The draft model's REF. */
@@ -153,7 +155,10 @@ export interface Backend {
   drain(node: string, on: boolean): Promise<{ node: NodeId; draining: boolean }>;
   rotate(): Promise<void>;
   leave(): Promise<void>;
-  logs(lines: number): readonly string[];
+  /** The last lines of a member's log, named by id or name; absent: of this node's. Rejects with `not_found`. */
+  logs(lines: number, node?: string): Promise<readonly string[]>;
+  /** The last lines of a member's log (null: this node's), then further ones as they come, until the signal fires or the node is gone. */
+  followLogs(node: string | null, lines: number, signal: AbortSignal): AsyncGenerator<LogEvent, void>;
   readonly pulls: ModelPulls;
   readonly models: KeptModels;
   readonly keys: Keys;

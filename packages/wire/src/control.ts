@@ -2,6 +2,7 @@ import type { ErrorCode } from "./errors.ts";
 import type { ReplanPolicy } from "./cluster-state.ts";
 import type { HubPlace } from "./hub-place.ts";
 import type { ContentId, DeploymentId, NodeId } from "./ids.ts";
+import type { LogPage, LogsRequest } from "./member-log.ts";
 import type { ModelProfile } from "./model-profile.ts";
 import type { Placement } from "./plan.ts";
 import type { SettingsMessage } from "./settings.ts";
@@ -176,6 +177,7 @@ export type ControlRequest =
   | ApproveRequest
   | LinkTicketRequest
   | DrainRequest
+  | LogsRequest
   | SettingsRequest;
 
 /** What each request is answered with. */
@@ -213,6 +215,7 @@ export interface ControlAnswers {
   /** Null: not now, one of the two has something else to do. */
   readonly "link-ticket": { readonly ticket: Uint8Array | null };
   readonly drain: { readonly draining: boolean };
+  readonly logs: LogPage;
   /** To all settings: what the asker lacks. */
   readonly settings: SettingsMessage & { readonly digest: string };
 }

@@ -112,6 +112,8 @@ export { amount, bytes, cleanName, count, flag, list, nullable, oneOf, record, t
 export type { KeyGrant, KeyLimits, KeyView } from "./keys.ts";
 export type { SettingEntry, SettingsMessage } from "./settings.ts";
 export { SETTINGS_LENGTH_MAX, SETTINGS_MAX, SETTINGS_REMOVED_MAX, settingEntries, settingJson, settingKey } from "./settings.ts";
+export type { LogEvent, LogPage, LogsRequest } from "./member-log.ts";
+export { LOG_LINE_LENGTH_MAX, LOG_PAGE_CHARACTERS_MAX, LOG_PAGE_LINES_MAX, logText } from "./member-log.ts";
 export { parseAdvert } from "./parse-advert.ts";
 export { parseControlReply, parseControlRequest } from "./parse-control.ts";
 export type { StagePlace } from "./stage-place.ts";

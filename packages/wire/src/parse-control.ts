@@ -4,6 +4,7 @@ import { ClusterdError, ERROR_CODES, type ErrorCode } from "./errors.ts";
 import { hubPlace } from "./hub-place.ts";
 import type { ContentId, DeploymentId, ModelId, NodeId } from "./ids.ts";
 import { ALTERNATIVES_MAX, CLUSTER_NODES_MAX, HASHED_WEIGHTS_MAX, LAYERS_MAX, REMOTE_STAGES_MAX } from "./limits.ts";
+import { logPage, logsRequest } from "./member-log.ts";
 import { POOLINGS, type ModelProfile } from "./model-profile.ts";
 import { plannedSpeculation, vocabulary } from "./parse-speculation.ts";
 import { settingEntries } from "./settings.ts";
@@ -174,6 +175,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
   drain: record({ type: oneOf("drain"), on: flag }),
   settings: record({ type: oneOf("settings"), whole: flag, floor: count(), entries: settingEntries }),
 };
+  logs: logsRequest,
 
 /** What happens is decided by codes: one that is none of ours, a newer member's, is a failure like any other. */
 const errorCode: Check<ErrorCode> = (value) =>
@@ -213,6 +215,7 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
   drain: record({ draining: flag }),
   settings: record({ digest: id, floor: count(), entries: settingEntries }),
 };
+  logs: logPage,
 
 /** A request from another member, checked. Throws `invalid_request` naming what is wrong. */
 export function parseControlRequest(value: unknown): ControlRequest {

@@ -19,7 +19,8 @@ export interface Client {
   post(path: string, body: unknown): Promise<unknown>;
   /** Events of a stream, until it ends or `signal` aborts. */
   /** JSON values of an answer with one a line, until it ends. */
-  lines(path: string, body: unknown): AsyncGenerator;
+  /** Without a body it is a GET. */
+  lines(path: string, body?: unknown): AsyncGenerator;
   events(path: string, options?: { readonly body?: unknown; readonly signal?: AbortSignal }): AsyncGenerator<ServerEvent>;
 }
 
@@ -42,7 +43,8 @@ export function createClient(config: ClientConfig): Client {
     post: (path, body) => json("POST", path, body),
     async *lines(path, body) {
       const { signal } = config;
-      const response = await send(config, { method: "POST", path, body, accept: "application/x-ndjson", signal });
+      const method = body === undefined ? "GET" : "POST";
+      const response = await send(config, { method, path, body, accept: "application/x-ndjson", signal });
       if (response.body === null) return;
       try {
         yield* readJsonLines(response.body);

@@ -1,10 +1,5 @@
 import { command, type Command } from "../arguments/command.ts";
-import { findDaemon } from "../api/find-daemon.ts";
-import { whole } from "../arguments/flag.ts";
 import { printable } from "../text/printable.ts";
-
-const LINES_DEFAULT = 200;
-const LINES_MAX = 2_000;
 
 export const engineCommand: Command = command({
   name: "engine",
@@ -34,19 +29,5 @@ export const engineCommand: Command = command({
       `fingerprint  ${fingerprint}`,
       `devices      ${devices.length === 0 ? "CPU only" : devices.map((device) => `${device.id} (${printable(device.name)})`).join(", ")}`,
     ]);
-  },
-});
-
-export const logsCommand: Command = command({
-  name: "logs",
-  summary: "what this node's daemon has logged",
-  positionals: [],
-  flags: { lines: whole("N", `how many of the last lines (default ${LINES_DEFAULT})`, { min: 1, max: LINES_MAX }) },
-  examples: [["clusterd logs --lines 50", "the last ones"]],
-  async run(context, { flags }) {
-    const client = await findDaemon(context.home, context.signal);
-    const answer = (await client.get(`/cluster/v1/logs?lines=${flags.lines ?? LINES_DEFAULT}`)) as { lines: readonly string[] };
-    if (context.json) context.terminal.printJson(answer);
-    else context.terminal.print(answer.lines.map(printable));
   },
 });

@@ -1,11 +1,12 @@
 import type { Command } from "../arguments/command.ts";
 import { aliasCommand } from "./alias.ts";
 import { completionCommand } from "./completion.ts";
-import { engineCommand, logsCommand } from "./engine.ts";
+import { engineCommand } from "./engine.ts";
 import { joinCommand } from "./join.ts";
 import { keyCommand } from "./key.ts";
 import { loadCommand, unloadCommand } from "./load.ts";
 import { LOOK_COMMANDS } from "./look.ts";
+import { logsCommand } from "./logs.ts";
 import { MEMBER_COMMANDS } from "./members.ts";
 import { planCommand } from "./plan.ts";
 import { pullCommand } from "./pull.ts";

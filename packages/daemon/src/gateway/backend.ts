@@ -4,7 +4,8 @@ import type { Catalog } from "@clusterd/catalog";
 import type { DataPlane, Mesh } from "@clusterd/mesh";
 import { ClusterdError, type AdvertDeployment, type DeploymentId, type NodeId, type UpstreamView } from "@clusterd/wire";
 import type { AliasBook } from "../aliases/alias-book.ts";
-import type { LogRing } from "../log-ring.ts";
+import { createLogReader } from "../logs/read-logs.ts";
+import type { LogRing } from "../logs/log-ring.ts";
 import { isLost } from "../on-demand/known-models.ts";
 import type { LoadOnRequest } from "../on-demand/load-on-request.ts";
 import type { Deployer } from "../planning/deploy.ts";
@@ -65,6 +66,7 @@ export function createBackend(config: BackendConfig): Backend {
   // Of what this node heads it knows all.
   const workOf = ({ id, view }: AdvertDeployment): number =>
     view.head === mesh.self ? ownWork(id) : estimates.of(id, view.queue, ownWork(id));
+  const logs = createLogReader({ self: mesh.self, log: config.log, ask: mesh.request });
   const created = new Map<DeploymentId, number>();
   const createdSeconds = (id: DeploymentId): number => {
     const known = created.get(id);
@@ -191,7 +193,8 @@ export function createBackend(config: BackendConfig): Backend {
     },
     rotate: () => mesh.rotate(),
     leave: () => config.leave(),
-    logs: (lines) => config.log.last(lines),
+    logs: async (lines, name) => (name === undefined ? config.log.last(lines) : logs.last(nodeNamed(name), lines)),
+    followLogs: (name, lines, within) => logs.follow(nodeNamed(name ?? mesh.self), lines, AbortSignal.any([signal, within])),
     keys: config.keys,
     tunnelBytes: () => config.dataPlane.traffic,
     aliases,

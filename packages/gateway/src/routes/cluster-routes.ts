@@ -2,23 +2,13 @@ import { Hono } from "hono";
 import type { Backend } from "../backend.ts";
 import type { GatewayEnv } from "../gateway-env.ts";
 import type { BodyReader } from "../json-body.ts";
-import { LOG_LINES_MAX } from "../limits.ts";
 import { drainBody, loadBody, noFields, oneName } from "../request/control-bodies.ts";
-import { invalidField } from "../request/field-rules.ts";
 import { aliasRoutes } from "./alias-routes.ts";
 import { keepingRoutes } from "./keeping-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
+import { logRoutes } from "./log-routes.ts";
 import { pullRoutes } from "./pull-routes.ts";
 import type { StateEvents } from "./state-events.ts";
-
-const LOG_LINES_DEFAULT = 200;
-
-function logLines(query: string | undefined): number {
-  if (query === undefined) return LOG_LINES_DEFAULT;
-  const lines = /^\d{1,6}$/.test(query) ? Number(query) : 0;
-  if (lines < 1 || lines > LOG_LINES_MAX) throw invalidField("lines", `must be an integer from 1 to ${LOG_LINES_MAX}`);
-  return lines;
-}
 
 /** Everything under `/cluster/v1`: what the cluster is, and what may be done with it. */
 export function clusterRoutes(backend: Backend, bodies: BodyReader, events: StateEvents): Hono<GatewayEnv> {
@@ -29,7 +19,7 @@ export function clusterRoutes(backend: Backend, bodies: BodyReader, events: Stat
     return c.json(backend.state());
   });
   app.get("/events", (c) => events.open(c.get("cut")));
-  app.get("/logs", (c) => c.json({ lines: backend.logs(logLines(c.req.query("lines"))) }));
+  app.route("/logs", logRoutes(backend));
   app.route("/aliases", aliasRoutes(backend.aliases, bodies));
   app.route("/keys", keyRoutes(backend.keys, bodies));
   app.post("/plan", async (c) => c.json(await backend.plan(loadBody(await bodies.read(c.req.raw)))));

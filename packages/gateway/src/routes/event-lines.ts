@@ -1,5 +1,12 @@
-/** Events as NDJSON, each sent once the reader has taken the one before. A reader that goes ends the loop over `events`. */
-export function eventLines<Event>(first: IteratorResult<Event, void>, events: AsyncGenerator<Event, void>): Response {
+/**
+ * Events as NDJSON, each sent once the reader has taken the one before. A reader that goes ends the loop over `events`; `gone` is told
+ * at once, where the next event may take long.
+ */
+export function eventLines<Event>(
+  first: IteratorResult<Event, void>,
+  events: AsyncGenerator<Event, void>,
+  gone?: () => void,
+): Response {
   let next: IteratorResult<Event, void> | null = first;
   const body = new ReadableStream<Uint8Array>(
     {
@@ -9,7 +16,10 @@ export function eventLines<Event>(first: IteratorResult<Event, void>, events: As
         if (done === true) controller.close();
         else controller.enqueue(Buffer.from(`${JSON.stringify(value)}\n`));
       },
-      cancel: () => void events.return(),
+      cancel() {
+        gone?.();
+        void events.return();
+      },
     },
     { highWaterMark: 0 },
   );

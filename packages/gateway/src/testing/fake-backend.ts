@@ -154,9 +154,22 @@ export function fakeBackend(script?: EngineScript): FakeBackend {
     async leave() {
       calls.push(["leave"]);
     },
-    logs(lines) {
-      calls.push(["logs", lines]);
+    async logs(lines, node) {
+      calls.push(node === undefined ? ["logs", lines] : ["logs", lines, node]);
+      if (node === "nobody") throw new ClusterdError("not_found", "There is no node nobody.");
       return ["one", "two"].slice(0, lines);
+    },
+    async *followLogs(node, lines, signal) {
+      calls.push(["follow logs", node, lines]);
+      if (node === "nobody") throw new ClusterdError("not_found", "There is no node nobody.");
+      try {
+        yield { event: "lines", lines: ["one"], missed: 0 };
+        if (node === "gone")
+          yield { event: "failed", error: { code: "shards_unreachable", message: "gone is gone.", next: null } };
+        else await new Promise((done) => signal.addEventListener("abort", done, { once: true }));
+      } finally {
+        calls.push(["followed"]);
+      }
     },
     keys: fakeKeys(),
     tunnelBytes: () => ({ sent: 10, received: 20 }),
