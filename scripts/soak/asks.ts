@@ -1,9 +1,21 @@
+import { readFileSync } from "node:fs";
 import { pick } from "./random.ts";
 
-/** One answer to be had: greedy, so that the same request must bring the same text each time. */
+interface Turn {
+  readonly role: "user" | "assistant";
+  readonly content: string;
+}
+
+/** One greedy answer to be had: the same request must bring the same text each time. */
 export interface Ask {
-  readonly prompt: string;
+  readonly name: string;
+  readonly messages: readonly Turn[];
   readonly tokens: number;
+  /**
+   * So many letters must be the same each time. Past the answer that it was taught (the end is forbidden, so that streams are long) the demo
+   * model often finds two words nearly as likely: which one comes then depends on the size of the engine's batches, with one process as well.
+   */
+  readonly sureLetters: number;
 }
 
 const KINDS = [
@@ -23,39 +35,49 @@ export interface Round {
   readonly leavesAfter?: number;
 }
 
-const STORY: Ask = { prompt: "Tell me a story.", tokens: 900 };
-const TOPICS: readonly string[] = [
-  "a cat",
-  "the sea",
-  "a small boat",
-  "an old tree",
-  "a red house",
-  "rain",
-  "a good friend",
-  "the moon",
-];
-const SHORT_TOKENS = 24;
-const SEVERAL_TOKENS = 160;
-const LONG_PROMPT_WORDS = 400;
-const LONG_PROMPT_TOKENS = 120;
-const LEAVES_AFTER_MAX = 40;
-
-const BEGINNING = "You know many stories, long ones and short ones, old ones and new ones, and you tell them well. ";
-
-const storyOf = (topic: string): string => `Tell me a story about ${topic}.`;
-
-/** As long as the context allows for, and several of the engine's batches. */
-function longPrompt(topic: string): string {
-  const words = Array.from({ length: LONG_PROMPT_WORDS }, (_, index) => TOPICS[(index * 3 + topic.length) % TOPICS.length] ?? "");
-  return `Here are words: ${words.join(", ").slice(0, LONG_PROMPT_WORDS * 4)}. ${storyOf(topic)}`;
+interface Question {
+  readonly prompt: string;
+  readonly expect: string;
+  readonly match: string;
 }
 
-const longAsk = (topic: string): Ask => ({ prompt: longPrompt(topic), tokens: LONG_PROMPT_TOKENS });
-const shortAsk = (topic: string): Ask => ({ prompt: `What is ${topic}?`, tokens: SHORT_TOKENS });
-const storyAsk = (topic: string): Ask => ({ prompt: storyOf(topic), tokens: SEVERAL_TOKENS });
-const sharedAsk = (topic: string): Ask => ({ prompt: `${BEGINNING}${storyOf(topic)}`, tokens: SEVERAL_TOKENS });
+const QUESTIONS = JSON.parse(
+  readFileSync(new URL("../../models/questions.json", import.meta.url), "utf8"),
+) as readonly Question[];
+const EXACT = QUESTIONS.filter(({ match }) => match === "exact");
+/** Few requests, so that each comes again often. */
+const TOPICS: readonly Question[] = EXACT.filter((_, index) => index % 7 === 0).slice(0, 8);
+const SHORT_TOKENS = 24;
+const SEVERAL_TOKENS = 160;
+/** Turns in front of a question: several of the engine's batches together. */
+const LONG_TURNS = 18;
+const SHARED_TURNS = 6;
+const LEAVES_AFTER_MAX = 40;
 
-/** Everything that is ever asked: few requests, so that each comes again often. */
+const STORY: Ask = {
+  ...{ name: "story", messages: [{ role: "user", content: "Tell me a story." }], tokens: 900 },
+  sureLetters: Number.POSITIVE_INFINITY,
+};
+
+const turnsOf = (from: number, count: number): readonly Turn[] =>
+  EXACT.slice(from, from + count).flatMap(({ prompt, expect }): Turn[] => [
+    { role: "user", content: prompt },
+    { role: "assistant", content: expect },
+  ]);
+
+const askOf =
+  (name: string, tokens: number, before: readonly Turn[]) =>
+  ({ prompt, expect }: Question): Ask => ({
+    ...{ name: `${name}: ${prompt}`, messages: [...before, { role: "user", content: prompt }], tokens },
+    sureLetters: expect.length,
+  });
+
+const longAsk = askOf("long", SEVERAL_TOKENS, turnsOf(1, LONG_TURNS));
+const shortAsk = askOf("short", SHORT_TOKENS, []);
+const storyAsk = askOf("stream", SEVERAL_TOKENS, []);
+const sharedAsk = askOf("shared", SEVERAL_TOKENS, turnsOf(20, SHARED_TURNS));
+
+/** Everything that is ever asked. */
 export const allAsks = (): readonly Ask[] => [
   STORY,
   ...[longAsk, shortAsk, storyAsk, sharedAsk].flatMap((ask) => TOPICS.map(ask)),
@@ -65,7 +87,7 @@ export const allAsks = (): readonly Ask[] => [
 export function nextRound(random: () => number, slots: number): Round {
   const kind = pick(random, KINDS);
   const from = Math.floor(random() * TOPICS.length);
-  const topics = Array.from({ length: slots }, (_, index) => TOPICS[(from + index) % TOPICS.length] ?? "");
+  const topics = Array.from({ length: slots }, (_, index) => TOPICS[(from + index) % TOPICS.length] as Question);
   switch (kind) {
     case "a long story":
       return { kind, asks: [STORY] };

@@ -35,7 +35,7 @@ export async function openStream(
   node: TestNode,
   options: {
     readonly model?: string;
-    readonly prompt?: string;
+    readonly messages?: readonly { readonly role: string; readonly content: string }[];
     readonly tokens?: number;
     readonly onToken?: (nowMs: number) => void;
     /** The client goes away. */
@@ -44,7 +44,7 @@ export async function openStream(
 ): Promise<Stream> {
   const body = {
     model: options.model ?? MODEL,
-    messages: [{ role: "user", content: options.prompt ?? "Tell me a story." }],
+    messages: options.messages ?? [{ role: "user", content: "Tell me a story." }],
     temperature: 0,
     stream: true,
     max_tokens: options.tokens ?? TOKENS_MAX,
