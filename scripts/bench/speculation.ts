@@ -36,6 +36,8 @@ const LOAD_MS_MAX = 180_000;
 interface Variant {
   readonly name: string;
   readonly flags: readonly string[];
+  /** Whether layers for later tokens are on the head's machine, with a worker of their own. */
+  readonly nextTokensHere?: boolean;
 }
 
 const own = (name: string, speculation: HeadSpeculation): Variant => ({ name, flags: speculationArguments(speculation, "f16") });
@@ -60,6 +62,11 @@ const DEPLOYED: readonly Variant[] = [
   own("ngram (as deployed)", { type: "ngram" }),
   own("draft (the model itself)", { type: "draft", modelPath: values.model }),
 ];
+/** Of models with layers for later tokens. */
+const WITH_NEXT_TOKENS: readonly Variant[] = [
+  { ...own("mtp (as deployed)", { type: "mtp" }), nextTokensHere: true },
+  own("mtp (layers on the last stage)", { type: "mtp" }),
+];
 const VARIANTS: readonly Variant[] = [
   ...[simple(12, 48), simple(8, 24), simple(6, 16), simple(4, 8), simple(3, 16)],
   ...[map("map-k", 12, 48), map("map-k", 6, 16), map("map-k4v", 6, 16)],
@@ -68,6 +75,18 @@ const VARIANTS: readonly Variant[] = [
   { name: "ngram-cache", flags: ["--spec-type", "ngram-cache"] },
 ];
 
+/** Its layers, and those behind them for later tokens. */
+async function countLayers(path: string): Promise<{ readonly layerCount: number; readonly nextTokenLayers: number }> {
+  const metadata = readMetadata(await readFile(path));
+  const numberOf = (ending: string): number | undefined => metadata.find(({ key }) => key.endsWith(ending))?.bytes.readUInt32LE();
+  const all = numberOf(".block_count");
+  if (all === undefined) throw new Error(`${path} does not say how many layers it has.`);
+  const nextTokenLayers = numberOf(".nextn_predict_layers") ?? 0;
+  return { layerCount: all - nextTokenLayers, nextTokenLayers };
+}
+
+const MODEL = await countLayers(values.model);
+
 interface Pipeline {
   readonly port: number;
   readonly wires: readonly DelayProxy[];
@@ -75,9 +94,7 @@ interface Pipeline {
 
 async function startPipeline(engine: Engine, variant: Variant, stack: AsyncDisposableStack): Promise<Pipeline> {
   const signal = AbortSignal.timeout(LOAD_MS_MAX);
-  const blocks = readMetadata(await readFile(values.model)).find(({ key }) => key.endsWith(".block_count"));
-  if (blocks === undefined) throw new Error(`${values.model} does not say how many layers it has.`);
-  const layerCount = blocks.bytes.readUInt32LE();
+  const { layerCount, nextTokenLayers } = MODEL;
   const count = Number(values.workers);
   const wires: DelayProxy[] = [];
   const workers: { endpoint: string; layers: number }[] = [];
@@ -88,11 +105,16 @@ async function startPipeline(engine: Engine, variant: Variant, stack: AsyncDispo
     const layers = Math.floor((layerCount * (index + 1)) / count) - Math.floor((layerCount * index) / count);
     workers.push({ endpoint: `127.0.0.1:${wire.port}`, layers });
   }
+  const nextTokens =
+    variant.nextTokensHere === true
+      ? { nextTokens: { endpoint: `127.0.0.1:${stack.use(await startWorker({ engine, threads: 1, deviceId: null, signal })).port}` } }
+      : {};
   const spec = {
     modelPath: values.model,
     modelId: "bench",
-    layers: { head: 0, workers },
+    layers: { head: 0, workers, ...nextTokens },
     layerCount,
+    nextTokenLayers,
     context: CONTEXT,
     slots: 1,
   };
@@ -210,5 +232,6 @@ if (!values.json) {
   console.log(`| ${titles} |\n|${" --- |".repeat(titles.split(" | ").length)}`);
 }
 const { variants: pattern } = values;
-const measured = pattern === undefined ? DEPLOYED : VARIANTS.filter(({ name }) => new RegExp(pattern).test(name));
+const deployed = MODEL.nextTokenLayers > 0 ? [...WITH_NEXT_TOKENS, ...DEPLOYED.slice(0, 1)] : DEPLOYED;
+const measured = pattern === undefined ? deployed : VARIANTS.filter(({ name }) => new RegExp(pattern).test(name));
 for (const variant of measured) await measure(engine, variant);

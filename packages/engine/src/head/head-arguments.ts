@@ -1,11 +1,11 @@
 import { MICRO_BATCH_TOKENS, promptBatchTokens, textBatchTokens } from "@clusterd/wire";
-import { assertHeadSpec, devicesOf, type HeadSpec } from "./head-spec.ts";
+import { assertHeadSpec, devicesOf, endpointsOf, type HeadSpec } from "./head-spec.ts";
 import { speculationArguments } from "./speculation-arguments.ts";
 
 /**
- * llama-server's command line for exact layer ranges. A model has `layerCount` + 1 slots, the last is the output; `-ngl` counts the
- * slots off the head's CPU, from the end, and `-ts` shares those among the devices in order: as integers whose sum is `-ngl`, so that
- * llama.cpp's division comes out exact. Throws where the layers do not add up.
+ * llama-server's command line for exact layer ranges. A model has a slot for each layer, those for later tokens behind the others, and a
+ * last one for the output; `-ngl` counts the slots off the head's CPU, from the end, and `-ts` shares those among the devices in order: as
+ * integers whose sum is `-ngl`, so that llama.cpp's division comes out exact. Throws where the layers do not add up.
  */
 export function headArguments(spec: HeadSpec): readonly string[] {
   assertHeadSpec(spec);
@@ -17,7 +17,7 @@ export function headArguments(spec: HeadSpec): readonly string[] {
     ...batches(spec),
     projector(spec),
     ["-fit", "off"],
-    ["-fa", "on"],
+    ["-fa", spec.flashAttention === false ? "off" : "on"],
     ["-c", String(spec.context * spec.slots)],
     // At the context's end an answer ends as well, and says so; it does not go on by forgetting how it began.
     ["--no-context-shift"],
@@ -56,20 +56,21 @@ function batches({ layers: { head, workers }, embedding, context }: HeadSpec): r
 const pairs = (...groups: readonly (readonly string[])[]): readonly string[] => groups.flat();
 
 function placementPairs(spec: HeadSpec): readonly (readonly string[])[] {
-  const { layers, layerCount } = spec;
+  const { layers } = spec;
   const devices = devicesOf(spec);
   if (devices.length === 0) return [["--device", "none", "-ngl", "0"]];
-  const onCpu = layerCount - devices.reduce((sum, device) => sum + device.layers, 0);
   const shares = devices.map((device, index) => device.layers + (index === devices.length - 1 ? 1 : 0));
-  const remote = layers.workers.map((worker) => worker.endpoint);
+  const remote = endpointsOf(layers);
   const placed = [
     ["--device", devices.map(({ name }) => name).join(",")],
-    ["-ngl", String(layerCount - onCpu + 1)],
+    ["-ngl", String(shares.reduce((sum, share) => sum + share, 0))],
     ["-ts", shares.join(",")],
     ["-sm", "layer"],
   ];
   if (remote.length === 0) return placed;
   // The output stays on the head: the last worker returns a hidden state instead of the logits of the whole vocabulary. The anchor
-  // keeps attn_output out; token_embd serves models whose output is the embedding.
-  return [["--rpc", remote.join(",")], ...placed, ["-ot", "^(output|token_embd)\\.weight=CPU"]];
+  // keeps attn_output out; token_embd serves models whose output is the embedding. The norm before it has the output's place, which is the
+  // worker for later tokens where there is one: no other token is to go there.
+  const own = layers.nextTokens === undefined ? "output|token_embd" : "output|output_norm|token_embd";
+  return [["--rpc", remote.join(",")], ...placed, ["-ot", `^(${own})\\.weight=CPU`]];
 }

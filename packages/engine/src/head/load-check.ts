@@ -1,5 +1,5 @@
 import { parseBufferSizes } from "./buffer-sizes.ts";
-import { devicesOf, type HeadSpec } from "./head-spec.ts";
+import { devicesOf, endpointsOf, type HeadSpec } from "./head-spec.ts";
 
 /** llama-server goes on without, where a draft model turns out to be of no use. */
 const NOT_SPECULATING = /failed to initialize speculative decoding context: (.+)/;
@@ -18,12 +18,13 @@ export function contradiction(spec: HeadSpec, lines: readonly string[]): string 
   const layers = devicesOf(spec).reduce((sum, device) => sum + device.layers, 0);
   // The output counts as one more, on both sides.
   const wanted = layers === 0 ? 0 : layers + 1;
-  if (offloaded !== undefined && (Number(offloaded[1]) !== wanted || Number(offloaded[2]) !== spec.layerCount + 1)) {
-    return `${offloaded[1]} of ${offloaded[2]} layers are off the head's CPU instead of ${wanted} of ${spec.layerCount + 1}`;
+  const all = spec.layerCount + (spec.nextTokenLayers ?? 0) + 1;
+  if (offloaded !== undefined && (Number(offloaded[1]) !== wanted || Number(offloaded[2]) !== all)) {
+    return `${offloaded[1]} of ${offloaded[2]} layers are off the head's CPU instead of ${wanted} of ${all}`;
   }
   const holders = new Set(
     parseBufferSizes(lines).flatMap((size) => (size.kind === "model" && size.bytes > 0 ? [size.endpoint] : [])),
   );
-  const empty = spec.layers.workers.find((worker) => !holders.has(worker.endpoint));
-  return empty === undefined ? null : `the worker behind ${empty.endpoint} holds no weights`;
+  const empty = endpointsOf(spec.layers).find((endpoint) => !holders.has(endpoint));
+  return empty === undefined ? null : `the worker behind ${empty} holds no weights`;
 }

@@ -19,12 +19,13 @@ export async function proveLayers(llamaServer: string, spec: HeadSpec, signal: A
   const workers = await Promise.all(
     spec.layers.workers.map(async ({ layers }) => ({ layers, endpoint: standIns.use(await startStandInWorker()).endpoint })),
   );
+  const nextTokens = spec.layers.nextTokens === undefined ? {} : { nextTokens: standIns.use(await startStandInWorker()) };
   const named: string[] = [];
   let devices = parseLayerDevices(named);
   await using child = superviseProcess({
     name: "llama-server",
     command: llamaServer,
-    args: [...headArguments({ ...spec, projectorPath: null, layers: { ...spec.layers, workers } }), "-lv", "5"],
+    args: [...headArguments({ ...spec, projectorPath: null, layers: { ...spec.layers, ...nextTokens, workers } }), "-lv", "5"],
     // It must not serve anyone in the moment it listens.
     env: { GGML_NO_BACKTRACE: "1", LLAMA_API_KEY: randomBytes(24).toString("base64url") },
     isReady(line) {
@@ -32,7 +33,7 @@ export async function proveLayers(llamaServer: string, spec: HeadSpec, signal: A
         named.push(line);
         devices = parseLayerDevices(named);
       }
-      return devices.size > spec.layerCount || LISTENING.test(line);
+      return devices.size > spec.layerCount + (spec.nextTokenLayers ?? 0) || LISTENING.test(line);
     },
     start: PROOF_DEADLINE,
     stopGraceMs: 0,
