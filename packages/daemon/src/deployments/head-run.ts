@@ -1,4 +1,4 @@
-import { createCopyBoard, startHead, type Head, type HeadSpeculation } from "@clusterd/engine";
+import { createCopyBoard, processActivity, startHead, type Head, type HeadSpeculation } from "@clusterd/engine";
 import type { DataPlane } from "@clusterd/mesh";
 import {
   asClusterdError,
@@ -124,6 +124,7 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
         context: placement.context,
         slots: placement.slots,
         kv: placement.kv,
+        flashAttention: placement.flashAttention,
         threads: config.threads,
         acceleratorId: config.acceleratorId,
         mapped: config.engine.localWeights && remote.length > 0,
@@ -192,7 +193,8 @@ function whenStuck(config: HeadRunConfig, head: Head, stack: AsyncDisposableStac
   return new Promise((resolve) => {
     const onStuck = (reason: string): void =>
       resolve({ code: "engine_stalled", message: `The head's llama-server on ${where} is stuck: ${reason}` });
-    stack.use(watchHead({ ask: (signal) => isHealthy(head.port, signal), onStuck }));
+    const activity = (): ReturnType<typeof processActivity> => processActivity(head.process.pid);
+    stack.use(watchHead({ ask: (signal) => isHealthy(head.port, signal), activity, onStuck }));
   });
 }
 
