@@ -8,12 +8,17 @@ import { ensureEngine, startHead, startWorker, type Engine, type Head } from "..
 import { createCopyBoard, type CopyBoard } from "../packages/engine/src/rpc/copy-board.ts";
 import { createHeadStage, type HeadStage } from "../packages/engine/src/rpc/head-stage.ts";
 import { relayWorker, type RelayedWorker } from "./fixtures/relayed-worker.ts";
+import { openStressLog } from "./fixtures/stress-log.ts";
 
 const MODEL = resolve(import.meta.dirname, "../models/demo-16l-q8_0.gguf");
 const LAYERS = 16;
 const HIDDEN_BYTES = 512;
-/** Rounds of all chats over all shapes, to look for what happens once in a thousand times; without it a few of each. */
+/** Rounds of all chats over all shapes, to look for what happens once in a thousand times; without it a few of each: hours. */
 const ROUNDS = Number(process.env["CLUSTERD_STRESS"] ?? 0);
+/** Where the shapes that are done are kept (JSON by the line): a run that was cut short goes on with the others. */
+const log = openStressLog(process.env["CLUSTERD_STRESS_LOG"]);
+/** "2/3": the second third of the shapes only, to share them out. */
+const [PART = 1, PARTS = 1] = (process.env["CLUSTERD_STRESS_PART"] ?? "1/1").split("/").map(Number);
 const CHATS_ASKED = 5;
 /** Tokens that stages take at a time: with few of them a prompt is many batches. */
 const FEW_TOKENS = 32;
@@ -135,11 +140,13 @@ async function ask(head: Head, messages: readonly Turn[]): Promise<string> {
   return body.choices[0]?.message.content ?? "";
 }
 
+const stepsAsked = (): number => (ROUNDS > 0 ? chats.length : CHATS_ASKED);
+
 /** As many clients as there are slots, each with its own order of chats; the answers that were others. */
 async function askAll(head: Head, clients: number, round: number): Promise<readonly string[]> {
   const wrong: string[] = [];
   const client = async (own: number): Promise<void> => {
-    for (let step = 0; step < (ROUNDS > 0 ? chats.length : CHATS_ASKED); step += 1) {
+    for (let step = 0; step < stepsAsked(); step += 1) {
       const index = (step * (own % 2 === 0 ? 3 : 5) + own * 4 + round) % chats.length;
       const answer = await ask(head, chats[index] ?? []);
       if (answer !== golden[index]) wrong.push(`chat ${index}: ${JSON.stringify(answer)} for ${JSON.stringify(golden[index])}`);
@@ -161,17 +168,32 @@ const MORE_SHAPES: readonly Row[] = [1, 2, 4].flatMap((slots) =>
   ),
 );
 
+const nameOf = ([stages, headLayers, slots, batch]: Row): string =>
+  `${stages} stages, ${headLayers} layers on the head, ${slots} at once, ${batch ?? "all"} tokens at a time`;
+const asked: readonly Row[] =
+  ROUNDS > 0 ? MORE_SHAPES.filter((row, at) => at % PARTS === PART - 1 && !log.isDone(nameOf(row), ROUNDS)) : SHAPES;
+
 describe("results that go from stage to stage", () => {
-  test.each(ROUNDS > 0 ? MORE_SHAPES : SHAPES)(
-    "%i stages, %i layers on the head, %i at once, %s tokens at a time: the single process's answers",
-    async (stages, headLayers, slots, batch) => {
+  test.each(asked.map((row) => [nameOf(row), row] as const))(
+    "%s: the single process's answers",
+    async (shape, [stages, headLayers, slots, batch]) => {
       await using stack = new AsyncDisposableStack();
+      const beganMs = performance.now();
       const board = stack.use(createCopyBoard());
       const placed = await startOver(stack, { stages, headLayers, slots, board, ...(batch === undefined ? {} : { batch }) });
-      for (let round = 0; round < Math.max(1, ROUNDS); round += 1) expect(await askAll(placed.head, slots, round)).toEqual([]);
+      const wrong: string[] = [];
+      let answers = 0;
+      for (let round = 0; round < Math.max(1, ROUNDS) && wrong.length === 0; round += 1) {
+        wrong.push(...(await askAll(placed.head, slots, round)));
+        answers += slots * stepsAsked();
+      }
+      for (const { relayed, faults } of placed.stages) wrong.push(...faults, ...relayed.errors.map(String));
+      const { promised } = board;
+      const seconds = Math.round((performance.now() - beganMs) / 1000);
+      if (ROUNDS > 0) log.add({ shape, rounds: ROUNDS, seconds, answers, promised, wrong });
+      expect(wrong).toEqual([]);
       // Every token of every answer, but for the first few of all.
-      expect(board.promised).toBeGreaterThan(CHATS_ASKED * (stages - 1));
-      for (const { relayed, faults } of placed.stages) expect([faults, relayed.errors]).toEqual([[], []]);
+      expect(promised).toBeGreaterThan(CHATS_ASKED * (stages - 1));
     },
     900_000,
   );
