@@ -200,12 +200,14 @@ export interface ControlAnswers {
   readonly "weights-ticket": { readonly ticket: Uint8Array | null };
   /**
    * `held`: for each of the digests, whether the worker puts these weights in from its own file. `hashed`, to an engine that asks so: large
-   * ones in layers that it has otherwise; it puts in those of the same FNV-1a.
+   * ones in layers that it has otherwise; it puts in those of the same FNV-1a. `packs`: the number of the way in which it takes packed
+   * frames; absent: in none.
    */
   readonly "worker-start": {
     readonly ticket: Uint8Array;
     readonly held: readonly boolean[];
     readonly hashed?: readonly HashedWeight[] | null;
+    readonly packs?: number | null;
   };
   readonly "worker-stop": { readonly stopped: boolean };
   readonly "worker-ended": { readonly noted: true };

@@ -198,6 +198,7 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
     ticket: bytes(TICKET_BYTES),
     held: list(flag, LAYERS_MAX + 1),
     hashed: nullable(list(record({ name: text(TENSOR_NAME_LENGTH), fnv1a: text(HASH_LENGTH) }), HASHED_WEIGHTS_MAX)),
+    packs: nullable(count()),
   }),
   "worker-stop": record({ stopped: flag }),
   "worker-ended": record({ noted: oneOf(true) }),

@@ -1,4 +1,4 @@
-import { BadFrame, createHeadStage, draftTokensMax, type CopyBoard, type HeadStage } from "@clusterd/engine";
+import { BadFrame, createHeadStage, draftTokensMax, PACKING_VERSION, type CopyBoard, type HeadStage } from "@clusterd/engine";
 import { joinSockets, type Tunnel } from "@clusterd/mesh";
 import {
   asClusterdError,
@@ -46,7 +46,7 @@ export async function openStage(
   const weights = await config.weights.open(deployment.contentId, config.signal);
   const groups = groupsOf(stage);
   const digests = await weights.digests(groups, config.signal);
-  const { ticket, held, hashed } = await startWorker(config, stage, digests);
+  const { ticket, held, hashed, packs } = await startWorker(config, stage, digests);
   stack.defer(async () => {
     const stop: WorkerStopRequest = { type: "worker-stop", deployment: deployment.id, epoch: deployment.epoch };
     // A node that is gone stops its stage by itself once it misses this head.
@@ -62,6 +62,7 @@ export async function openStage(
     createHeadStage({
       ...stageWeights(weights.table, groups, digests, held, hashed ?? []),
       hiddenBytes: placement.model.hiddenBytes,
+      packs: packs === PACKING_VERSION,
       decodeTokensMax: placement.slots * (1 + draftTokensMax(placement.speculation.type)),
       ...(copies === null ? {} : { copies }),
       probe: () => takesConnections(reach.address, reach.dataPlane.port),

@@ -1,4 +1,4 @@
-import { BadFrame, createWorkerRelay, describeEnd, startWorker, type Worker } from "@clusterd/engine";
+import { BadFrame, createWorkerRelay, describeEnd, PACKING_VERSION, startWorker, type Worker } from "@clusterd/engine";
 import { joinSockets, type Carry, type DataPlane, type Offer } from "@clusterd/mesh";
 import { ClusterdError, type ControlAnswers, type DeploymentId, type NodeId, type WorkerStartRequest } from "@clusterd/wire";
 
@@ -145,7 +145,7 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
           await end(stage);
           config.onEnded(head, request, `rpc-server ${describeEnd(ended)}`);
         });
-        return { ticket: offer.ticket, held: own.held, hashed: own.hashed };
+        return { ticket: offer.ticket, held: own.held, hashed: own.hashed, packs: PACKING_VERSION };
       } finally {
         starting.delete(key);
       }

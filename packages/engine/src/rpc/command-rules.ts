@@ -4,8 +4,12 @@ import {
   COMMAND,
   GRAPH_BYTES_MAX,
   GRAPH_HEAD_BYTES,
+  HEAD_BYTES_MAX,
   INJECT_BYTES,
+  PACKABLE_BYTES_MAX,
+  PACKED_HEAD_BYTES,
   readSize,
+  REQUEST_PREFIX_BYTES,
   SET_TENSOR_HEAD_BYTES,
   TENSOR_BYTES,
   TENSOR_DATA_BYTES_MAX,
@@ -65,6 +69,15 @@ export const COMMAND_RULES: ReadonlyMap<number, CommandRule> = new Map<number, C
 const RELAY_RULES: ReadonlyMap<number, CommandRule> = new Map<number, CommandRule>([
   [COMMAND.ping, exactly("PING", 0, "none")],
   [COMMAND.inject, exactly("INJECT", INJECT_BYTES, "none")],
+  [
+    COMMAND.packed,
+    {
+      name: "a packed frame",
+      payload: [PACKED_HEAD_BYTES, PACKABLE_BYTES_MAX],
+      headBytes: HEAD_BYTES_MAX - REQUEST_PREFIX_BYTES,
+      answer: "none",
+    },
+  ],
 ]);
 
 /** The shape of the request that begins so. Throws where it is none, or its size cannot be. `relayed`: it came from our own relay. */

@@ -3,6 +3,7 @@ import { answerBytesOf, createQuestionQueue, type Question, type QuestionQueue }
 import { shapeOfRequest } from "./command-rules.ts";
 import type { BoardConnection, CopyBoard } from "./copy-board.ts";
 import type { Sight } from "./copy-lessons.ts";
+import { createFramePacker } from "./frame-packing.ts";
 import { createFrameRest } from "./frame-rest.ts";
 import { createFrameScanner, type FrameScanner, type Verdict } from "./frame-scanner.ts";
 import { createHeldStream } from "./held-stream.ts";
@@ -23,6 +24,7 @@ import {
   tensorName,
 } from "./protocol.ts";
 import { NO_WIRES, type RelayEnd, type RelayWires } from "./relay-end.ts";
+import { sendPacked } from "./send-packed.ts";
 import type { StageLoad } from "./stage-load.ts";
 import type { StageMeter } from "./stage-meter.ts";
 import { unstampWork } from "./work-stamp.ts";
@@ -39,6 +41,8 @@ export interface HeadRelayOptions {
   readonly meter: StageMeter;
   /** Bytes of one token's hidden state: by it a batch's number of tokens is told. */
   readonly hiddenBytes: number;
+  /** Whether the other end unpacks frames, in the way of `PACKING_VERSION`; absent: it does not. */
+  readonly packs?: boolean;
   /** What passes between this stage and the head's others; absent: each result goes by way of the head's engine. */
   readonly copies?: { readonly board: CopyBoard; readonly stage: number };
   /** Bytes of the other end have come; `progress`: more than a sign of life. */
@@ -60,7 +64,7 @@ type Ask = Question & { readonly promise: PromisedCopy | null; readonly sight: S
  * The head's end of one connection: weights that the worker has itself are left to it, results go from stage to stage where the head
  * only passes them on, and the frames tell how long each stage takes.
  */
-export function createHeadRelay({ load, meter, hiddenBytes, copies, onHeard }: HeadRelayOptions): HeadRelay {
+export function createHeadRelay({ load, meter, hiddenBytes, packs, copies, onHeard }: HeadRelayOptions): HeadRelay {
   const questions: QuestionQueue<Ask> = createQuestionQueue<Ask>();
   let wires: RelayWires = NO_WIRES;
   let begun = false;
@@ -69,6 +73,7 @@ export function createHeadRelay({ load, meter, hiddenBytes, copies, onHeard }: H
   const out = createHeldStream((bytes) => wires.toRemote(bytes));
   /** Answers that the engine waits for, placeholders not counted. */
   let owed = 0;
+  const packer = packs === true ? createFramePacker() : null;
   const setRest = createFrameRest();
   const answerRest = createFrameRest();
   /** A graph was sent whose result has not been asked for. */
@@ -87,9 +92,9 @@ export function createHeadRelay({ load, meter, hiddenBytes, copies, onHeard }: H
       if (command === COMMAND.setTensorHash) return setTensorHash(head);
       const isGraph = command === COMMAND.graphCompute || command === COMMAND.graphRecompute;
       if (isGraph) board?.graph();
-      const [bytes, answerBytes] = [AT + readSize(head, 1), answerBytesOf(head)];
+      const answerBytes = answerBytesOf(head);
       const asked = answerBytes === null ? null : ask(command, head, answerBytes);
-      out.mark(() => {
+      return sendPacked(head, { packer, rest: setRest, out }, (bytes) => {
         meter.sent(bytes);
         if (isGraph && !graphSent) meter.graph(performance.now());
         else if (isGraph) meter.anotherGraph(performance.now());
@@ -99,7 +104,6 @@ export function createHeadRelay({ load, meter, hiddenBytes, copies, onHeard }: H
         questions.add({ ...asked, graphMs: isResult ? 0 : null });
         if (isResult) graphSent = false;
       });
-      return "pass";
     },
     body: (bytes) => setRest.next(bytes),
     dropped: (bytes) => setRest.next(bytes),
@@ -168,7 +172,8 @@ export function createHeadRelay({ load, meter, hiddenBytes, copies, onHeard }: H
   }
 
   /** A weight left to the worker, once it has put in enough of those before. */
-  function leave(request: Buffer): Verdict | Promise<Verdict> {
+  function leave(inject: Buffer): Verdict | Promise<Verdict> {
+    const request = packer?.pack(inject) ?? inject;
     return load.room()?.then(() => request) ?? request;
   }
 

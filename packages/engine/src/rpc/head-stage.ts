@@ -8,6 +8,8 @@ import { createStageWatch } from "./stage-watch.ts";
 export interface HeadStageOptions extends StageLoadOptions {
   /** Bytes of one token's hidden state. */
   readonly hiddenBytes: number;
+  /** Whether the worker's end unpacks frames, in the way of `PACKING_VERSION`; absent: it does not. */
+  readonly packs?: boolean;
   /** Tokens that a decode step has at most. */
   readonly decodeTokensMax: number;
   /** Whether the worker's machine takes a new connection. */
@@ -49,6 +51,7 @@ export function createHeadStage(options: HeadStageOptions): HeadStage {
         load,
         meter,
         hiddenBytes: options.hiddenBytes,
+        packs: options.packs ?? false,
         ...copies,
         onHeard: (progress) => watch.heard(progress),
       });

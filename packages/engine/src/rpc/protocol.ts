@@ -43,6 +43,8 @@ export const COMMAND = {
   ping: 0xc0,
   /** tensor | offset u64 | size u64: a weight that the worker has itself. */
   inject: 0xc1,
+  /** command u8 | form u8 | payload bytes u32 | CRC-32 of the payload u32 | what it differs in: another frame, made small. */
+  packed: 0xc2,
 } as const;
 
 /** In place of a response's size, between our relays only. */
@@ -52,9 +54,12 @@ export const INJECTED: bigint = 0xffff_ffff_ffff_fffen;
 
 export const SET_TENSOR_HEAD_BYTES: number = TENSOR_BYTES + 1 + 8;
 export const INJECT_BYTES: number = TENSOR_BYTES + 8 + 8;
+export const PACKED_HEAD_BYTES = 10;
 export const GRAPH_HEAD_BYTES = 8;
 /** A graph of a thousand nodes is some 700 KB. */
 export const GRAPH_BYTES_MAX: number = 64 * 1024 * 1024;
+/** What a frame may have to travel packed: a graph of some five thousand nodes. Larger ones stream by as they are. */
+export const PACKABLE_BYTES_MAX: number = 4 * 1024 * 1024;
 /** One tensor of the largest models is a few gigabytes. */
 export const TENSOR_DATA_BYTES_MAX: number = 64 * 1024 ** 3;
 

@@ -1,3 +1,5 @@
+import { createFrameUnpacker } from "./frame-packing.ts";
+import { createFrameRest } from "./frame-rest.ts";
 import { createFrameScanner, type FrameScanner, type Verdict } from "./frame-scanner.ts";
 import { shapeOfRequest } from "./command-rules.ts";
 import { createGraphGuard } from "./graph-guard.ts";
@@ -20,6 +22,7 @@ import { answerBytesOf, createQuestionQueue, type Question } from "./question-qu
 import { NO_WIRES, type RelayEnd, type RelayWires } from "./relay-end.ts";
 import { createTensorGuard } from "./tensor-guard.ts";
 import type { LocalWeights } from "./weight-source.ts";
+import { collectFrame } from "./whole-frame.ts";
 import { noteBytes, stampWork } from "./work-stamp.ts";
 
 /** Above the planned memory: compute buffers are estimates, and a head asks for a little more at times. */
@@ -33,6 +36,8 @@ const NOTES_MAX = 4096;
 /** Signs of life may be asked for so often, and so many at once: more would be answered into a full buffer. */
 const PING_EVERY_MS = 50;
 const PINGS_MAX = 256;
+/** A small packed frame can be a large one: after so many bytes the engine must have taken them before more are unpacked. */
+const UNPACKED_BYTES_MAX: number = 1024 * 1024;
 
 export interface WorkerRelayOptions {
   /** What the plan gives the stage. */
@@ -61,30 +66,62 @@ export function createWorkerRelay({ memoryBytes, weights, readsWeights }: Worker
   let pingedMs = 0;
   /** Words of our own that wait for the end of an answer. */
   const notes: Buffer[] = [];
+  const unpacker = createFrameUnpacker();
+  const packedRest = createFrameRest();
+  let unpackedBytes = 0;
 
   const requests: FrameScanner = createFrameScanner({
     prefixBytes: AT,
     measure: (prefix) => shapeOfRequest(prefix, true),
-    begin(head) {
-      const command = head.readUInt8(0);
-      if (!greeted && command !== COMMAND.hello && command !== COMMAND.ping) throw new BadFrame("a command before HELLO");
-      inGraph = command === COMMAND.graphCompute;
-      if (command === COMMAND.ping) return pong();
-      if (command === COMMAND.inject) return inject(head);
-      check(command, head);
-      const answerBytes = answerBytesOf(head);
-      if (answerBytes !== null) {
-        const isResult = command === COMMAND.getTensor;
-        questions.add({ command, answerBytes, about: aboutOf(command, head), graphMs: isResult ? graphMs : null });
-        if (isResult) graphMs = null;
-      }
-      return "pass";
-    },
+    begin,
     body(bytes) {
       if (inGraph) graph.body(bytes);
     },
+    dropped: (bytes) => packedRest.next(bytes),
     emit: (bytes) => wires.toLocal(bytes),
   });
+
+  function begin(head: Buffer): Verdict | Promise<Verdict> {
+    const command = head.readUInt8(0);
+    if (!greeted && command !== COMMAND.hello && command !== COMMAND.ping) throw new BadFrame("a command before HELLO");
+    inGraph = command === COMMAND.graphCompute;
+    if (command === COMMAND.ping) return pong();
+    if (command === COMMAND.inject) return inject(head);
+    if (command === COMMAND.packed) return takePacked(head);
+    check(command, head);
+    const answerBytes = answerBytesOf(head);
+    if (answerBytes !== null) {
+      const isResult = command === COMMAND.getTensor;
+      questions.add({ command, answerBytes, about: aboutOf(command, head), graphMs: isResult ? graphMs : null });
+      if (isResult) graphMs = null;
+    }
+    return "pass";
+  }
+
+  function takePacked(head: Buffer): Verdict | Promise<Verdict> {
+    if (unpackedBytes > UNPACKED_BYTES_MAX) {
+      unpackedBytes = 0;
+      return wires.localReady().then(() => takePacked(head));
+    }
+    if (head.length === AT + readSize(head, 1)) return unpacked(head);
+    collectFrame(head, packedRest, (frame) => {
+      const graphFrame = unpacked(frame);
+      if (!Buffer.isBuffer(graphFrame)) throw new BadFrame("a packed frame larger than what is in it");
+      wires.toLocal(graphFrame);
+    });
+    return "drop";
+  }
+
+  /** What was packed is looked at like any other frame. */
+  function unpacked(packed: Buffer): Verdict | Promise<Verdict> {
+    const frame = unpacker.unpack(packed);
+    unpackedBytes += frame.length;
+    const headBytes = AT + shapeOfRequest(frame, true).headBytes;
+    const verdict = begin(frame.subarray(0, headBytes));
+    if (verdict !== "pass") return verdict;
+    if (inGraph) graph.body(frame.subarray(headBytes));
+    return frame;
+  }
 
   /** What a head may not do throws. */
   function check(command: number, head: Buffer): void {

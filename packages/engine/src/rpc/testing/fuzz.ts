@@ -1,4 +1,5 @@
 import { ClusterdError } from "@clusterd/wire";
+import { createFramePacker } from "../frame-packing.ts";
 import { createHeadRelay, type HeadRelay } from "../head-relay.ts";
 import { BadFrame, COMMAND, INJECTED, PONG } from "../protocol.ts";
 import type { RelayEnd } from "../relay-end.ts";
@@ -60,6 +61,7 @@ const REQUESTS: readonly Buffer[] = [
   setTensor({ ...IN, name: "inp" }, Buffer.alloc(512)),
   setTensorHash({ ...IN, name: "blk.0.w" }),
   graph([IN, { ...IN, operator: 30 }, {}]),
+  graph(Array.from({ length: 12 }, (_, index) => ({ ...IN, data: BASE + 64 * index, operator: index }))),
   recompute(),
   getTensor(IN, 16),
   askResult(0),
@@ -132,6 +134,7 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
         load: createStageLoad({ weights: WEIGHTS, layers: [], local: new Set(WEIGHTS.keys()), missing: new Set() }),
         meter: createStageMeter(1),
         hiddenBytes: 16,
+        packs: random(2) === 0,
         onHeard: () => undefined,
       });
     }
@@ -165,6 +168,7 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
     boards = new DisposableStack();
     const { end, sent } = begin();
     const isHead = "ping" in end;
+    const packer = createFramePacker();
     try {
       for (let count = 0; count < CONNECTION_FRAMES_MAX; count++) {
         const before = sent();
@@ -172,7 +176,8 @@ export async function fuzzRelay({ frames, seed }: { readonly frames: number; rea
         const list = isRequest ? REQUESTS : ANSWERS;
         // Mostly in an order that makes sense, so that there is a state to be confused.
         const chosen = list[random(3) === 0 ? random(list.length) : count % list.length] ?? hello();
-        const whole = isRequest && given.length > 0 && random(8) === 0 ? given : chosen;
+        const asked = isRequest && !isHead && random(2) === 0 ? (packer.pack(chosen) ?? chosen) : chosen;
+        const whole = isRequest && given.length > 0 && random(8) === 0 ? given : asked;
         const bytes = count < 2 || random(3) === 0 ? whole : mutate(whole);
         done += 1;
         const cut = random(bytes.length + 1);
