@@ -5,6 +5,7 @@ export type { Identity } from "./identity.ts";
 export { loadIdentity } from "./identity.ts";
 export type { AdvertFacts, Mesh, MeshConfig, MeshEvent, Standing } from "./mesh-config.ts";
 export { startMesh } from "./start-mesh.ts";
+export { mdnsInterfaces } from "./discovery/addresses.ts";
 export type { Certificate } from "./data-plane/certificate.ts";
 export { loadCertificate } from "./data-plane/certificate.ts";
 export type { Carry } from "./data-plane/carry.ts";

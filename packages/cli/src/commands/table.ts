@@ -1,6 +1,7 @@
 import type { Command } from "../arguments/command.ts";
 import { aliasCommand } from "./alias.ts";
 import { completionCommand } from "./completion.ts";
+import { doctorCommand } from "./doctor.ts";
 import { engineCommand } from "./engine.ts";
 import { joinCommand } from "./join.ts";
 import { keyCommand } from "./key.ts";
@@ -28,6 +29,7 @@ export const COMMANDS: readonly Command[] = [
   pullCommand,
   rmCommand,
   verifyCommand,
+  doctorCommand,
   engineCommand,
   logsCommand,
   completionCommand(() => COMMANDS),
