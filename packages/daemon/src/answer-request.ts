@@ -97,6 +97,8 @@ export function createAnswerer(
         return workers.start(from, request, signal);
       case "worker-stop":
         return { stopped: await workers.stop(request.deployment, request.epoch) };
+      case "worker-activity":
+        return { activity: await workers.activity(from, request) };
       case "worker-ended":
         loop.stageEnded(request.deployment, request.epoch, placeText({ node: from, device: request.device }), request.reason);
         return { noted: true };

@@ -281,6 +281,10 @@ async function compose(
       },
       startWorker: (node, request, within) =>
         node === store.state.self ? workers.start(node, request, within) : theMesh().request(node, request, { signal: within }),
+      workerActivity: async (node, request, within) =>
+        node === store.state.self
+          ? { activity: await workers.activity(node, request) }
+          : theMesh().request(node, request, { signal: within }),
       stopWorker: async (node, request, within) =>
         node === store.state.self
           ? { stopped: await workers.stop(request.deployment, request.epoch) }

@@ -8,7 +8,7 @@ export { engineCacheFolder } from "./build/cache-folder.ts";
 export { probeGpus } from "./build/gpu-probe.ts";
 export { enginePlatform } from "./build/platform.ts";
 export type { ProcessActivity } from "./process/process-activity.ts";
-export { processActivity } from "./process/process-activity.ts";
+export { LIVELY_CPU_MS, processActivity } from "./process/process-activity.ts";
 export type { ProcessEnd, ProcessState } from "./process/process-state.ts";
 export type { SupervisedProcess } from "./process/supervise.ts";
 export { describeEnd } from "./process/supervise.ts";

@@ -93,6 +93,14 @@ export interface WorkerStopRequest {
   readonly epoch: number;
 }
 
+/** Ask a worker what the engine of one of its stages is doing: one that is starved is told from one that is stuck. */
+export interface WorkerActivityRequest {
+  readonly type: "worker-activity";
+  readonly deployment: DeploymentId;
+  readonly epoch: number;
+  readonly device: number;
+}
+
 /** Ask a head for a ticket that opens ways to the gate of its llama-server. */
 export interface EngineTicketRequest {
   readonly type: "engine-ticket";
@@ -171,6 +179,7 @@ export type ControlRequest =
   | WeightsTicketRequest
   | WorkerStartRequest
   | WorkerStopRequest
+  | WorkerActivityRequest
   | WorkerEndedRequest
   | EngineTicketRequest
   | ProfileRequest
@@ -210,6 +219,10 @@ export interface ControlAnswers {
     readonly packs?: number | null;
   };
   readonly "worker-stop": { readonly stopped: boolean };
+  /** Whether all of its process was stopped, whether one of its threads computes or wants to, and its processor time so far; null: unknown. */
+  readonly "worker-activity": {
+    readonly activity: { readonly stopped: boolean; readonly runnable: boolean; readonly cpuMs: number } | null;
+  };
   readonly "worker-ended": { readonly noted: true };
   readonly "engine-ticket": { readonly ticket: Uint8Array };
   readonly profile: { readonly profile: ModelProfile };

@@ -81,6 +81,7 @@ export type {
   UndeployRequest,
   WorkerEndedRequest,
   WorkerStartRequest,
+  WorkerActivityRequest,
   WorkerStopRequest,
 } from "./control.ts";
 export type { ClusterdErrorOptions, ErrorCode } from "./errors.ts";

@@ -153,6 +153,7 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     type: oneOf("worker-ended"),
     deployment,
     epoch: count(),
+  "worker-activity": record({ type: oneOf("worker-activity"), deployment, epoch: count(), device: count(DEVICES_MAX) }),
     device: count(DEVICES_MAX),
     reason: sentence,
   }),
@@ -205,6 +206,7 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
   "engine-ticket": record({ ticket: bytes(TICKET_BYTES) }),
   profile: record({ profile }),
   approve: record({ name: text(NAME_MAX), node: id }),
+  "worker-activity": record({ activity: nullable(record({ stopped: flag, runnable: flag, cpuMs: amount })) }),
   "link-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),
   "weights-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),
   "fetch-layers": record({

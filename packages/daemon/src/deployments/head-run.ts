@@ -11,6 +11,7 @@ import {
   type StageTiming,
   type NodeId,
   type PlanStage,
+  type WorkerActivityRequest,
   type WorkerStartRequest,
   type WorkerStopRequest,
 } from "@clusterd/wire";
@@ -55,6 +56,7 @@ export interface HeadRunConfig {
   onSilent(node: NodeId): void;
   onProgress(stage: number, fraction: number): void;
   readonly signal: AbortSignal;
+  workerActivity(node: NodeId, request: WorkerActivityRequest, signal: AbortSignal): Promise<ControlAnswers["worker-activity"]>;
 }
 
 /** One epoch of a deployment, up and answering. */

@@ -1,4 +1,4 @@
-import type { ProcessActivity } from "@clusterd/engine";
+import { LIVELY_CPU_MS, type ProcessActivity } from "@clusterd/engine";
 
 /** How often a head's engine is asked for a sign of life. */
 const ASK_EVERY_MS = 2_000;
@@ -8,8 +8,6 @@ const ASK_MS_MAX = 10_000;
 export const SILENCE_MS_MAX = 20_000;
 /** An engine that did nothing at all for so long, and did not want to either, is not starved. */
 export const LIFELESS_MS = 6_000;
-/** So much processor time between two looks is a sign of life; one that hangs may still take connections. */
-const LIVELY_CPU_MS = 20;
 /** One that had so much of a processor while it was silent was not starved: the thread that answers had its turns as well. */
 const UNSTARVED_SHARE = 0.5;
 /** However starved it seems: nothing hangs for ever. */

@@ -65,6 +65,11 @@ export async function openStage(
       packs: packs === PACKING_VERSION,
       decodeTokensMax: placement.slots * (1 + draftTokensMax(placement.speculation.type)),
       ...(copies === null ? {} : { copies }),
+      async activity(within) {
+        const { device } = placeOf(place);
+        const asked = { type: "worker-activity", deployment: deployment.id, epoch: deployment.epoch, device } as const;
+        return (await config.workerActivity(node, asked, within)).activity;
+      },
       probe: () => takesConnections(reach.address, reach.dataPlane.port),
       onLost(reason) {
         config.onSilent(node);

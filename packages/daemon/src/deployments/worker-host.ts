@@ -1,4 +1,13 @@
-import { BadFrame, createWorkerRelay, describeEnd, PACKING_VERSION, startWorker, type Worker } from "@clusterd/engine";
+import {
+  BadFrame,
+  createWorkerRelay,
+  describeEnd,
+  PACKING_VERSION,
+  processActivity,
+  startWorker,
+  type ProcessActivity,
+  type Worker,
+} from "@clusterd/engine";
 import { joinSockets, type Carry, type DataPlane, type Offer } from "@clusterd/mesh";
 import { ClusterdError, type ControlAnswers, type DeploymentId, type NodeId, type WorkerStartRequest } from "@clusterd/wire";
 
@@ -33,6 +42,8 @@ export interface WorkerHostConfig {
 export interface WorkerHost extends AsyncDisposable {
   start(head: NodeId, request: WorkerStartRequest, signal: AbortSignal): Promise<ControlAnswers["worker-start"]>;
   stop(deployment: DeploymentId, epoch: number): Promise<boolean>;
+  /** What the engine of a head's stage is doing; null: there is none, or this system does not tell. */
+  activity(head: NodeId, stage: Pick<WorkerStartRequest, "deployment" | "epoch" | "device">): Promise<ProcessActivity | null>;
   /** Stops every stage whose head the predicate names: it left, or does not know the stage any more. */
   stopWhere(orphaned: (stage: { head: NodeId; deployment: DeploymentId; epoch: number }) => boolean): Promise<void>;
   readonly hosted: readonly {
@@ -155,6 +166,11 @@ export function createWorkerHost(config: WorkerHostConfig): WorkerHost {
       await Promise.all(own.map(end));
       for (const { request } of own) config.log(`stopped layers ${request.firstLayer}-${request.lastLayer} of ${request.model}`);
       return own.length > 0;
+    },
+    async activity(head, { deployment, epoch, device }) {
+      const stage = stages.get(`${deployment}/${device}`);
+      if (stage === undefined || stage.head !== head || stage.request.epoch !== epoch) return null;
+      return processActivity(stage.worker.process.pid);
     },
     async stopWhere(orphaned) {
       const over = [...stages.values()].filter((stage) =>

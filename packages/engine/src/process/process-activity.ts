@@ -11,6 +11,9 @@ export interface ProcessActivity {
   readonly cpuMs: number;
 }
 
+/** So much processor time between two looks at a process, a second or more apart, is a sign of life; one that hangs may still take connections. */
+export const LIVELY_CPU_MS = 20;
+
 /** Linux counts processor time in hundredths of a second, whatever its kernel's own clock does (USER_HZ). */
 const MS_PER_TICK = 10;
 /** Threads of a process that are looked at; its own, and those that take requests, come first. */

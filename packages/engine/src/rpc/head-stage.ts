@@ -1,4 +1,5 @@
 import type { CopyBoard } from "./copy-board.ts";
+import type { ProcessActivity } from "../process/process-activity.ts";
 import { createHeadRelay, type HeadRelay } from "./head-relay.ts";
 import type { RelayEnd } from "./relay-end.ts";
 import { createStageLoad, type StageLoad, type StageLoadOptions } from "./stage-load.ts";
@@ -14,6 +15,8 @@ export interface HeadStageOptions extends StageLoadOptions {
   readonly decodeTokensMax: number;
   /** Whether the worker's machine takes a new connection. */
   probe(): Promise<boolean>;
+  /** What the stage's engine is doing, by its own node; null, and absent: nobody can tell. */
+  activity?(signal: AbortSignal): Promise<ProcessActivity | null>;
   /** Shared by the stages of one head; absent: every result goes by way of its engine. */
   readonly copies?: CopyBoard;
   onLost(reason: string): void;
@@ -40,6 +43,7 @@ export function createHeadStage(options: HeadStageOptions): HeadStage {
     },
     probe: () => options.probe(),
     waiting: () => [...connections].some((relay) => relay.waiting),
+    ...(options.activity === undefined ? {} : { activity: (signal) => options.activity?.(signal) ?? Promise.resolve(null) }),
     onLost: (reason) => options.onLost(reason),
     onStalled: (reason) => options.onStalled(reason),
   });

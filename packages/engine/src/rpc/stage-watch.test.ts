@@ -1,6 +1,7 @@
 import { fc, test as property } from "@fast-check/vitest";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createStageWatch, stallLimitMs, type StageWatch } from "./stage-watch.ts";
+import type { ProcessActivity } from "../process/process-activity.ts";
+import { createStageWatch, stallLimitMs, type StageWatch, type StageWatchOptions } from "./stage-watch.ts";
 
 const TICK = 200;
 let nowMs = 0;
@@ -18,7 +19,11 @@ beforeEach(() => {
   vi.useFakeTimers();
   [nowMs, open, stepMs, takesConnections, pings, pongs] = [1000, null, null, true, 0, true];
   [lost, stalled, waits] = [[], [], false];
-  watch = createStageWatch({
+  watch = begin({});
+});
+
+function begin(more: Partial<StageWatchOptions>): StageWatch {
+  const made = createStageWatch({
     meter: {
       get open() {
         return open;
@@ -36,9 +41,11 @@ beforeEach(() => {
     onLost: (reason) => void lost.push(reason),
     onStalled: (reason) => void stalled.push(reason),
     now: () => nowMs,
+    ...more,
   });
-  watch.active = true;
-});
+  made.active = true;
+  return made;
+}
 afterEach(() => {
   watch[Symbol.dispose]();
   vi.useRealTimers();
@@ -140,4 +147,92 @@ describe("a stage", () => {
       expect(stallLimitMs(step, tokens + 1)).toBeGreaterThanOrEqual(stallLimitMs(step, tokens));
     },
   );
+});
+
+describe("an engine whose node tells what it is doing", () => {
+  let asked = 0;
+  /** From now on, with a token in work. */
+  function tells(activity: (look: number) => ProcessActivity | null | Promise<ProcessActivity | null>): void {
+    watch[Symbol.dispose]();
+    asked = 0;
+    watch = begin({ activity: async () => activity((asked += 1)) });
+    stepMs = 10;
+    open = { sinceMs: nowMs, tokens: 1 };
+  }
+  const asleep = (cpuMs: number): ProcessActivity => ({ stopped: false, runnable: false, cpuMs });
+
+  test("has its own limit where it is stopped or does nothing", async () => {
+    tells(() => ({ stopped: true, runnable: false, cpuMs: 50 }));
+    await pass(4_800);
+    expect(stalled).toEqual([]);
+    await pass(1_400);
+    expect(stalled).toEqual([expect.stringMatching(/^it works on a token for [56]\.\d s .*; its process was stopped$/)]);
+    stalled = [];
+    tells(() => asleep(50));
+    await pass(4_800);
+    expect(stalled).toEqual([]);
+    await pass(1_400);
+    expect(stalled).toEqual([expect.stringMatching(/; it does nothing$/)]);
+  });
+
+  test("has thirty seconds where it wants to compute, or does, and no more", async () => {
+    for (const lives of [
+      (): ProcessActivity => ({ stopped: false, runnable: true, cpuMs: 50 }),
+      (look: number): ProcessActivity => asleep(25 * look),
+    ]) {
+      stalled = [];
+      tells(lives);
+      await pass(29_800);
+      expect(stalled).toEqual([]);
+      await pass(2_000);
+      expect(stalled).toEqual([expect.stringMatching(/^it works on a token for 30\.\d s/)]);
+    }
+  });
+
+  test("that was starved and got through is let be", async () => {
+    tells(() => ({ stopped: false, runnable: true, cpuMs: 50 }));
+    for (let token = 0; token < 5; token += 1) {
+      await pass(20_000);
+      watch.heard(true);
+    }
+    expect(stalled).toEqual([]);
+  });
+
+  test("that is stopped after it was starved is stuck at once", async () => {
+    let stopped = false;
+    tells(() => ({ stopped, runnable: !stopped, cpuMs: 50 }));
+    await pass(12_000);
+    expect(stalled).toEqual([]);
+    stopped = true;
+    await pass(2_000);
+    expect(stalled).toHaveLength(1);
+  });
+
+  test("is asked after once a second at most, and not while it keeps within its usual time", async () => {
+    tells(() => ({ stopped: false, runnable: true, cpuMs: 50 }));
+    await pass(2_400);
+    expect(asked).toBe(0);
+    await pass(20_000);
+    expect(asked).toBeGreaterThan(10);
+    expect(asked).toBeLessThan(22);
+  });
+
+  test("whose node cannot tell, or is an older one, has its own limit", async () => {
+    for (const tell of [(): null => null, (): Promise<null> => Promise.reject(new Error("no such request"))]) {
+      stalled = [];
+      tells(tell);
+      await pass(4_800);
+      expect(stalled).toEqual([]);
+      await pass(1_400);
+      expect(stalled).toEqual([expect.stringMatching(/a step takes it 10 ms$/)]);
+    }
+  });
+
+  test("whose node does not answer at all is stuck after thirty seconds", async () => {
+    tells(() => new Promise(() => undefined));
+    await pass(29_800);
+    expect(stalled).toEqual([]);
+    await pass(400);
+    expect(stalled).toHaveLength(1);
+  });
 });

@@ -1,3 +1,4 @@
+import { LIVELY_CPU_MS, type ProcessActivity } from "../process/process-activity.ts";
 import type { StageMeter } from "./stage-meter.ts";
 
 /** How often the clock is looked at. */
@@ -20,6 +21,11 @@ const STALL_MS_MAX = 30_000;
 const STALL_MS_UNKNOWN = 120_000;
 /** Each token of a prompt may take this multiple of a decode step. */
 const PREFILL_MULTIPLE = 2;
+/** An engine that wants to compute and may not, or hardly, is given this long, or its own limit where that is longer. */
+const STARVED_MS_MAX: number = STALL_MS_MAX;
+/** How often an engine that is beyond its limit is looked at, and how long its node may take to say what it is doing. */
+const ACTIVITY_EVERY_MS = 1_000;
+const ACTIVITY_MS_MAX = 5_000;
 
 /** How long a batch may take without a frame before its stage is stuck: ms. `stepMs`: 95th percentile of a decode step. */
 export function stallLimitMs(stepMs: number | null, tokens: number): number {
@@ -36,6 +42,8 @@ export interface StageWatchOptions {
   probe(): Promise<boolean>;
   /** Whether the engine waits for any answer at all. */
   waiting(): boolean;
+  /** What the stage's engine is doing, by its own node; null: it is gone, or nobody can tell. Absent: nobody can tell. */
+  activity?(signal: AbortSignal): Promise<ProcessActivity | null>;
   onLost(reason: string): void;
   onStalled(reason: string): void;
   /** ms of a monotonic clock. */
@@ -63,6 +71,10 @@ export function createStageWatch(options: StageWatchOptions): StageWatch {
   let active = false;
   let over = false;
   let probing = false;
+  /** What its engine was doing when it was looked at last in this wait, and when that was. */
+  let seen: ProcessActivity | null = null;
+  let seenMs = Number.NEGATIVE_INFINITY;
+  let looking = false;
 
   function end(tell: (reason: string) => void, reason: string): void {
     over = true;
@@ -107,12 +119,43 @@ export function createStageWatch(options: StageWatchOptions): StageWatch {
       return;
     }
     const limit = open === null ? STALL_MS_UNKNOWN : stallLimitMs(meter.stepMs, open.tokens);
-    const waited = nowMs - Math.max(progressMs, open?.sinceMs ?? idleMs);
-    if (waited <= limit) return;
+    const waited = waitedMs();
+    if (waited > Math.max(limit, options.activity === undefined ? 0 : STARVED_MS_MAX)) {
+      stalled(waited, "");
+    } else if (options.activity === undefined || limit >= STARVED_MS_MAX || waited <= limit / 2) {
+      seen = null;
+    } else if (!looking && nowMs - seenMs >= ACTIVITY_EVERY_MS) {
+      // Looked at first while it is still within its limit, so that there is something to compare with.
+      void lookAtEngine(waited > limit);
+    }
+  }
+
+  /** Stuck, unless it computes or wants to: whoever is starved cannot help it. */
+  async function lookAtEngine(isLate: boolean): Promise<void> {
+    looking = true;
+    const before = progressMs;
+    const next = (await options.activity?.(AbortSignal.timeout(ACTIVITY_MS_MAX)).catch(() => null)) ?? null;
+    looking = false;
+    if (over || !active || progressMs !== before) {
+      seen = null;
+      return;
+    }
+    const computes = seen !== null && next !== null && next.cpuMs >= seen.cpuMs + LIVELY_CPU_MS;
+    const lives = next !== null && !next.stopped && (next.runnable || computes);
+    seen = next;
+    seenMs = now();
+    if (isLate && !lives)
+      stalled(waitedMs(), next === null ? "" : next.stopped ? "; its process was stopped" : "; it does nothing");
+  }
+
+  function stalled(waited: number, how: string): void {
+    const { open } = meter;
     const what = open === null ? "an answer" : open.tokens > 1 ? `a batch of ${open.tokens} tokens` : "a token";
     const usual = meter.stepMs === null ? "" : `; a step takes it ${Math.round(meter.stepMs)} ms`;
-    end(options.onStalled, `it works on ${what} for ${seconds(waited)} without a sign of progress${usual}`);
+    end(options.onStalled, `it works on ${what} for ${seconds(waited)} without a sign of progress${usual}${how}`);
   }
+
+  const waitedMs = (): number => now() - Math.max(progressMs, meter.open?.sinceMs ?? idleMs);
 
   const timer = setInterval(look, TICK_MS);
   timer.unref();
