@@ -61,6 +61,7 @@ interface Use {
   readonly context: number;
   readonly slots: number;
   readonly kv: KvType;
+  readonly flashAttention?: boolean;
 }
 
 const made = new Map<Shape, Promise<{ readonly path: string; readonly profile: ModelProfile }>>();
@@ -82,7 +83,7 @@ type Taken = Readonly<Record<"weights" | "keysAndValues" | "state" | "buffers", 
 /** Loads a model over stages of so many layers, the head's first, and gives for each what was planned and what the engine says. */
 async function load(
   shape: Shape,
-  { context, slots, kv }: Use,
+  { context, slots, kv, flashAttention = true }: Use,
   counts?: readonly number[],
 ): Promise<readonly { readonly planned: Taken; readonly engine: Taken }[]> {
   const { path, profile } = await modelOf(shape);
@@ -100,7 +101,7 @@ async function load(
       modelId: shape,
       layers: { head: layers[0] ?? 0, workers },
       layerCount: profile.layers.length,
-      ...{ context, slots, kv },
+      ...{ context, slots, kv, flashAttention },
       threads: 1,
       acceleratorId: null,
       embedding: profile.embedding ?? null,
@@ -110,7 +111,7 @@ async function load(
   const busy = layers.filter((count) => count > 0).length;
   // As the head is started: two stages overlap with fewer tokens at a time.
   const microBatchTokens = busy > 1 ? 256 : 512;
-  const cost = costModel(profile, context, slots, kv, undefined, { microBatchTokens, speculation: "off" });
+  const cost = costModel(profile, context, slots, kv, undefined, { microBatchTokens, speculation: "off", flashAttention });
   const { embedding, vocabularySize, embeddingLength } = profile;
   const textTokens = embedding?.whole === true ? cellsFor(context) : embedding ? microBatchTokens : 0;
   const outputBytes = 4 * Math.min(textTokens, context * slots) * (vocabularySize + embeddingLength);
@@ -167,7 +168,24 @@ test.each((Object.keys(SHAPES) as Shape[]).flatMap((shape) => USES.map((use) => 
   },
 );
 
+test.each<Shape>([
+  "dense: Llama",
+  "tied embeddings: Qwen3",
+  "experts: Qwen3-235B",
+  "latent attention, experts, dense layers first: DeepSeek-V3",
+  "sliding window: Gemma 3",
+  "sliding window, experts: gpt-oss",
+  "delta net, attention, experts: Qwen3-Next",
+  "Mamba 2, attention, experts: Granite 4",
+  "short convolutions: LFM2",
+])("%s without flash attention: every part as the engine says", async (shape) => {
+  const [stage] = await load(shape, { context: 2000, slots: 2, kv: "f16", flashAttention: false });
+  expect(wrong(stage?.planned as Taken, stage?.engine as Taken)).toEqual([]);
+});
+
 test.each<[Shape, Use, readonly number[]]>([
+  ["dense: Llama", { context: 2048, slots: 2, kv: "f16", flashAttention: false }, [2, 3]],
+  ["sliding window: Gemma 3", { context: 2048, slots: 1, kv: "f16", flashAttention: false }, [3, 3]],
   ["dense: Llama", { context: 1024, slots: 2, kv: "f16" }, [2, 3]],
   ["sliding window, experts: gpt-oss", { context: 1024, slots: 1, kv: "q4_0" }, [1, 3]],
   ["delta net, attention, experts: Qwen3-Next", { context: 1024, slots: 1, kv: "f16" }, [2, 2]],

@@ -45,7 +45,13 @@ function modelOf(kind: Kind, bytes: number): ModelProfile {
     embeddingLength: 4096,
     vocabulary: null,
     nextTokenLayers: 0,
-    activations: { f16Cache: 32_768, quantisedCache: 32_768, worker: 32_768, recurrent: 0 },
+    activations: {
+      f16Cache: 32_768,
+      quantisedCache: 32_768,
+      worker: 32_768,
+      recurrent: 0,
+      unfused: { head: 2048, worker: 1024, rows: 8, values: 256, copied: 0 },
+    },
     layers: Array.from({ length: LAYERS }, (_, index) => {
       const end = index < LAYERS / 8 || index >= (LAYERS * 7) / 8;
       const heavier = kind === "some heavier" && (end || index % 3 === 2);

@@ -11,7 +11,7 @@ type LayerShapes = ReadonlyMap<string, readonly number[]>;
 
 /**
  * Elements of intermediate results that llama.cpp's allocator (`ggml_gallocr`) sets aside for a token in the largest part of a layer, with
- * flash attention on. The sums follow what lives at once (the residual stream, a block's input, its inner widths side by side) and
+ * flash attention on (but for `unfused`). The sums follow what lives at once (the residual stream, a block's input, its inner widths side by side) and
  * the gaps that parts of other sizes leave; measured with v0.5.0 on shapes in real models' proportions.
  */
 export function activationElements(
@@ -35,12 +35,38 @@ export function activationElements(
         latentAttention(shapes, keys, { layer, width, isHybrid, place }),
       ),
     );
+  const unfused = (place: Place): number =>
+    most((shapes, layer) => unfusedAttention(shapes, keys, { layer, width, isHybrid, place }));
   return {
     f16Cache: where("head"),
     quantisedCache: where("head, quantised"),
     worker: where("worker"),
     recurrent: most((shapes) => recurrence(shapes, keys, width)),
+    unfused: {
+      ...{ head: unfused("head"), worker: unfused("worker") },
+      rows: most((_, layer) => keys.perLayer("attention.head_count", layer) ?? 0),
+      values: most((shapes, layer) => transposedValues(shapes, keys, layer)),
+      copied: most((shapes) => shapes.get("attn_k_b")?.[1] ?? 0),
+    },
   };
+}
+
+/** Queries and the results for them beside the residual stream, a block's input and its result. */
+function unfusedAttention(shapes: LayerShapes, keys: HeaderKeys, situation: Situation): number {
+  const latent = latentAttention(shapes, keys, { ...situation, place: "worker" });
+  if (latent > 0) return latent;
+  const { layer, width, place } = situation;
+  // A norm behind the block makes its result in the place of its input.
+  const streams = (place === "worker" ? 2 : 3) - (shapes.has("post_ffw_norm") ? 1 : 0);
+  return streams * width + 2 * queryWidth(shapes, keys, layer);
+}
+
+/** Each element of a token's values is put in its place by an index of its own; latent ones are part of the keys. */
+function transposedValues(shapes: LayerShapes, keys: HeaderKeys, layer: number): number {
+  if (shapes.has("attn_k_b")) return 0;
+  const heads = keys.perLayer("attention.head_count_kv", layer) ?? keys.perLayer("attention.head_count", layer) ?? 0;
+  const queries = keys.perLayer("attention.head_count", layer) ?? 0;
+  return heads * (keys.optional("attention.value_length") ?? keys.whole("embedding_length") / Math.max(1, queries));
 }
 
 /** Where a layer is computed: a worker gets the residual stream as an input; on the head a quantised cache changes what is free when. */

@@ -3,6 +3,7 @@ import { cacheTokens, windowTokens, type CacheUse } from "./layer-costs.ts";
 
 const F32_BYTES = 4;
 const F16_BYTES = 2;
+const INDEX_BYTES = 8;
 /** Of a micro-batch's token besides its hidden state: its id, position, cells and places in the output. */
 const TOKEN_INPUT_BYTES = 24;
 /** Tokens guessed at a time, as the head is started: each needs logits of its own. */
@@ -11,6 +12,7 @@ const DRAFTED_TOKENS: Readonly<Record<SpeculationType, number>> = { off: 0, ngra
 /** What the engine's buffers depend on besides the model. */
 export type BufferUse = Pick<CacheUse, "context" | "slots" | "kv" | "microBatchTokens"> & {
   readonly speculation: SpeculationType;
+  readonly flashAttention: boolean;
 };
 
 /** Bytes that the engine allocates for intermediate results, by where they are. */
@@ -27,13 +29,20 @@ export interface ComputeBuffers {
  */
 export function computeBuffers(model: ModelProfile, use: BufferUse): ComputeBuffers {
   const tokens = Math.min(use.microBatchTokens, use.context * use.slots);
-  const inputs = (maskBytes(model, use) + TOKEN_INPUT_BYTES) * tokens;
+  const inputs = (maskBytes(model, use) + valueIndexBytes(model, use) + TOKEN_INPUT_BYTES) * tokens;
   const state = Math.max(0, ...model.layers.map((layer) => layer.stateBytes)) * use.slots;
-  const { f16Cache, quantisedCache, worker, recurrent } = model.activations;
+  const { f16Cache, quantisedCache, worker, recurrent, unfused } = model.activations;
   const perToken = F32_BYTES * tokens;
-  const own = inputs + Math.max(perToken * (use.kv === "f16" ? f16Cache : quantisedCache), perToken * recurrent + state);
+  // Every query's product with every key lies in memory at once.
+  const products = unfused.rows * cacheTokens(use);
+  const unfusedBytes = (place: "head" | "worker"): number =>
+    use.flashAttention ? 0 : perToken * (unfused[place] + products) + F16_BYTES * unfused.copied * cacheTokens(use) * use.slots;
+  const fused = perToken * (use.kv === "f16" ? f16Cache : quantisedCache);
+  const own = inputs + Math.max(fused, unfusedBytes("head"), perToken * recurrent + state);
   // The residual stream comes to a worker as an input.
-  const remote = inputs + Math.max(perToken * worker, perToken * Math.max(0, recurrent - model.embeddingLength) + state);
+  const remote =
+    inputs +
+    Math.max(perToken * worker, unfusedBytes("worker"), perToken * Math.max(0, recurrent - model.embeddingLength) + state);
   const makesEmbeddings = (model.embedding ?? null) !== null;
   // Every token of an embedding is an output; the engine keeps room for its logits too, even where no graph computes them.
   const outputs = makesEmbeddings ? tokens : Math.min(use.slots * (1 + DRAFTED_TOKENS[use.speculation]), use.context * use.slots);
@@ -47,15 +56,25 @@ export function computeBuffers(model: ModelProfile, use: BufferUse): ComputeBuff
 const isEncoder = ({ embedding, layers }: ModelProfile): boolean =>
   (embedding ?? null) !== null && layers.every((layer) => layer.kvElementsPerToken === 0);
 
-/** A row of each mask there is, for one token: a 16-bit float for every token a slot's cache has room for. */
+/** Without flash attention values lie transposed, and each element of a token's has an index, for either kind of cache. */
+function valueIndexBytes({ layers, activations }: ModelProfile, { flashAttention }: BufferUse): number {
+  if (flashAttention) return 0;
+  const kinds = new Set(
+    layers.filter(({ kvElementsPerToken }) => kvElementsPerToken > 0).map((layer) => layer.kvWindowTokens !== null),
+  );
+  return INDEX_BYTES * activations.unfused.values * kinds.size;
+}
+
+/** A row of each mask there is, for one token: a float, of 16 bits with flash attention, for every token a slot's cache has room for. */
 function maskBytes(model: ModelProfile, use: BufferUse): number {
   const { layers } = model;
+  const floatBytes = use.flashAttention ? F16_BYTES : F32_BYTES;
   if (isEncoder(model)) {
     const masks = layers.some(({ kvWindowTokens }) => kvWindowTokens !== null) ? 2 : 1;
-    return F16_BYTES * masks * Math.min(use.microBatchTokens, use.context * use.slots);
+    return floatBytes * masks * Math.min(use.microBatchTokens, use.context * use.slots);
   }
   const cached = layers.filter((layer) => layer.kvElementsPerToken > 0);
   const [windowed] = cached.flatMap(({ kvWindowTokens }) => (kvWindowTokens === null ? [] : [kvWindowTokens]));
   const whole = cached.length > 0 ? cacheTokens(use) : 0;
-  return F16_BYTES * (whole + (windowed === undefined ? 0 : windowTokens(windowed, use)));
+  return floatBytes * (whole + (windowed === undefined ? 0 : windowTokens(windowed, use)));
 }

@@ -11,7 +11,7 @@ import {
   type SpeculationType,
 } from "@clusterd/wire";
 import { computeBuffers, type BufferUse } from "./compute-buffers.ts";
-import { layerCosts, type LayerCost } from "./layer-costs.ts";
+import { layerCosts, nextTokenCosts, type LayerCost } from "./layer-costs.ts";
 import { neighboursOf, roundTripMs } from "./links.ts";
 
 /** Of one engine process besides the model: code, heap, threads' stacks (measured: 25 to 45 MB). */
@@ -19,7 +19,7 @@ export const PROCESS_BYTES: number = 48 * 1024 * 1024;
 /** What a stage costs per token besides reading its weights: graph set-up, sampling, wake-ups (the demo model on one slow core: 1 to 1.5 ms). */
 export const STAGE_OVERHEAD_MS = 1;
 
-/** The constants of the cost model for one request. `context` is per slot, `draftBytes` what a draft model takes on the head. */
+/** The constants of the cost model for one request. `context` is per slot, `draftBytes` what guessing takes on the head besides. */
 function planCosts(model: ModelProfile, use: BufferUse, draftBytes: number, tokensRead: number): PlanCosts {
   const buffers = computeBuffers(model, use);
   return {
@@ -34,13 +34,33 @@ function planCosts(model: ModelProfile, use: BufferUse, draftBytes: number, toke
 }
 
 /** All that a draft model takes beside the model: weights, the cache of every slot, buffers of the same process. Bytes. */
-function draftMemory(draft: ModelProfile, context: number, slots: number, kv: KvType): number {
-  const use = { context, slots, kv, microBatchTokens: MICRO_BATCH_TOKENS, contextTokensRead: 0, nextTokens: false };
+function draftMemory(draft: ModelProfile, context: number, slots: number, kv: KvType, flashAttention: boolean): number {
+  const use = {
+    context,
+    slots,
+    kv,
+    flashAttention,
+    microBatchTokens: MICRO_BATCH_TOKENS,
+    contextTokensRead: 0,
+  };
   const layers = layerCosts(draft, use).reduce(
     (sum, layer) => sum + layer.weightBytes + layer.kvBytesPerToken * context * slots,
     0,
   );
   return draft.inputBytes + draft.outputBytes + layers + computeBuffers(draft, { ...use, speculation: "off" }).head;
+}
+
+/**
+ * What guessing with the model's own layers takes on the head: their weights, the cache of every slot, a second context's buffers, and the
+ * process that has them where other machines have the rest. Bytes.
+ */
+function nextTokenMemory(model: ModelProfile, use: BufferUse): number {
+  const layers = nextTokenCosts(model, { ...use, contextTokensRead: 0 }).reduce(
+    (sum, layer) => sum + layer.weightBytes + layer.kvBytesPerToken * use.context * use.slots,
+    0,
+  );
+  const buffers = computeBuffers(model, { ...use, speculation: "off" });
+  return layers + buffers.head + buffers.worker + PROCESS_BYTES;
 }
 
 /** How the engine is going to run, as far as costs depend on it. */
@@ -51,6 +71,8 @@ export interface EngineUse {
   readonly speculation?: SpeculationType;
   /** Tokens of context that a token reads on average, at most. Absent: half of the context. */
   readonly contextTokensRead?: number;
+  /** Absent: on. */
+  readonly flashAttention?: boolean;
 }
 
 /** The model with its sums ready: every stage's figures in constant time. */
@@ -64,7 +86,7 @@ export interface CostModel {
   readonly context: number;
   readonly slots: number;
   readonly kvBytesPerElement: number;
-  /** Of the head's buffers, what a draft model takes. */
+  /** Of the head's buffers, what a draft model or the layers for later tokens take. */
   readonly draftBytes: number;
   readonly layerCount: number;
   /** Whether all layers cost the same, so that a layer count says all. */
@@ -87,26 +109,21 @@ export function costModel(
   draft?: ModelProfile,
   engine: EngineUse = {},
 ): CostModel {
-  const draftBytes = draft === undefined ? 0 : draftMemory(draft, context, slots, kv);
+  const { flashAttention = true } = engine;
   // A text that has to be computed in one piece is one batch, however many stages there are.
   const microBatchTokens = model.embedding?.whole === true ? cellsFor(context) : (engine.microBatchTokens ?? MICRO_BATCH_TOKENS);
   const speculation = engine.speculation ?? "ngram";
-  const costs = planCosts(
-    model,
-    { context, slots, kv, microBatchTokens, speculation },
-    draftBytes,
-    engine.contextTokensRead ?? Infinity,
-  );
+  const use = { context, slots, kv, flashAttention, microBatchTokens, speculation };
+  const draftBytes =
+    speculation === "mtp"
+      ? nextTokenMemory(model, use)
+      : draft === undefined
+        ? 0
+        : draftMemory(draft, context, slots, kv, flashAttention);
+  const costs = planCosts(model, use, draftBytes, engine.contextTokensRead ?? Infinity);
   const perElement = KV_BYTES_PER_ELEMENT[kv];
-  const layerCount = model.layers.length;
-  const layers = layerCosts(model, {
-    context,
-    slots,
-    kv,
-    microBatchTokens,
-    contextTokensRead: costs.contextTokensRead,
-    nextTokens: speculation === "mtp",
-  });
+  const layers = layerCosts(model, { ...use, contextTokensRead: costs.contextTokensRead });
+  const layerCount = layers.length;
   const weight = [0];
   const active = [0];
   const cache = [0];

@@ -36,6 +36,7 @@ export function describePlacement(
     context: cost.context,
     slots: request.slots,
     kv: request.kv,
+    flashAttention: cost.engine.flashAttention ?? true,
     speculation,
     model: {
       name: model.name,

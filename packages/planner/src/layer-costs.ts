@@ -20,8 +20,6 @@ export interface CacheUse {
   readonly microBatchTokens: number;
   /** Tokens of context read for a token, on average. */
   readonly contextTokensRead: number;
-  /** Whether the layers for later tokens are loaded. */
-  readonly nextTokens: boolean;
 }
 
 /** Tokens that the cache of one slot has room for (`n_ctx_seq`: the slots share the whole, and each share is rounded up again). */
@@ -40,12 +38,17 @@ export function windowTokens(window: number, use: Pick<CacheUse, "context" | "sl
  * difference between that and what is read for a token: a window's tokens at most, recurrent state read and written whole.
  */
 export function layerCosts(model: ModelProfile, use: CacheUse): readonly LayerCost[] {
-  const idle = use.nextTokens ? 0 : model.nextTokenLayers;
-  return model.layers.map((layer, index) =>
-    // Layers for later tokens stay on the disk unless they are speculated with.
-    index >= model.layers.length - idle ? { weightBytes: 0, activeBytes: 0, kvBytesPerToken: 0 } : layerCost(layer, use),
-  );
+  return model.layers.slice(0, trunkLayers(model)).map((layer) => layerCost(layer, use));
 }
+
+/** The layers for later tokens, which are no stage's: they stay on the disk unless the head guesses with them. */
+export function nextTokenCosts(model: ModelProfile, use: CacheUse): readonly LayerCost[] {
+  return model.layers.slice(trunkLayers(model)).map((layer) => layerCost(layer, use));
+}
+
+/** How many layers every token passes. */
+export const trunkLayers = ({ layers, nextTokenLayers }: Pick<ModelProfile, "layers" | "nextTokenLayers">): number =>
+  layers.length - nextTokenLayers;
 
 function layerCost(layer: LayerProfile, use: CacheUse): LayerCost {
   const perToken = layer.kvElementsPerToken * KV_BYTES_PER_ELEMENT[use.kv];

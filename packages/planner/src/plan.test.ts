@@ -25,7 +25,13 @@ const model = (layers: number, layerBytes = 1e9): ModelProfile => ({
   embeddingLength: 4096,
   vocabulary: null,
   nextTokenLayers: 0,
-  activations: { f16Cache: 32_768, quantisedCache: 32_768, worker: 32_768, recurrent: 0 },
+  activations: {
+    f16Cache: 32_768,
+    quantisedCache: 32_768,
+    worker: 32_768,
+    recurrent: 0,
+    unfused: { head: 2048, worker: 1024, rows: 8, values: 256, copied: 0 },
+  },
   layers: Array.from({ length: layers }, () => ({
     weightBytes: layerBytes,
     activeBytes: layerBytes,

@@ -1,12 +1,14 @@
 import { ClusterdError, type PlannerNode, type PlanRequest, type PlanResult } from "@clusterd/wire";
 import { contextNote, largestOn } from "./chosen-context.ts";
-import { costModel, type EngineUse } from "./cost.ts";
+import { costModel } from "./cost.ts";
 import { describePlacement } from "./describe-placement.ts";
 import { THOROUGH } from "./effort.ts";
+import { engineUseOf } from "./engine-use.ts";
 import { makeField, type Field } from "./field.ts";
 import { NO_WISHES } from "./head-problem.ts";
 import { bestOverHeads } from "./heads.ts";
 import { planLatency } from "./latency.ts";
+import { trunkLayers } from "./layer-costs.ts";
 import { lessToFetch } from "./less-to-fetch.ts";
 import { checkPins } from "./pins.ts";
 import { refuse } from "./refuse.ts";
@@ -23,7 +25,7 @@ export const CONTEXT_MIN = 512;
 
 /** The placement of a model on machines, or why there is none. Pure: the same request, nodes in any order, gives the same plan. */
 export function plan(request: PlanRequest): PlanResult {
-  const speculation = chosenSpeculation(request);
+  const engine = engineUseOf(request);
   const usable = checked(request);
   const notes: string[] = [];
   const usual = request.model.embedding?.whole === true ? WHOLE_TEXT_DEFAULT : CONTEXT_DEFAULT;
@@ -35,8 +37,6 @@ export function plan(request: PlanRequest): PlanResult {
       { next: `Ask for at most --ctx ${request.model.contextMax}.`, param: "ctx" },
     );
   }
-  const { contextTokensRead } = request;
-  const engine: EngineUse = { speculation, ...(contextTokensRead === undefined ? {} : { contextTokensRead }) };
   for (let context = wanted; ; context = Math.floor(context / 2)) {
     const cost = costModel(request.model, context, request.slots, request.kv, request.draft, engine);
     const search = searchFor(request, makeField(cost, usable.nodes, usable.heads, request.links, request.pins));
@@ -45,7 +45,7 @@ export function plan(request: PlanRequest): PlanResult {
       // Where even the smaller one had to shrink there is no room to grow.
       const grown = request.context === undefined && context === wanted ? largestOn(request, found) : found;
       if (request.context === undefined) notes.push(contextNote(grown.cost.context, wanted, request.model.contextMax));
-      const planned = plannedSpeculation(speculation, request.draft, grown.cost);
+      const planned = plannedSpeculation(chosenSpeculation(request), request.draft, grown.cost);
       return describePlacement(request, grown.cost, grown.search, usable.nodes, [...notes, ...grown.search.notes], planned);
     }
     if (request.context === undefined && context / 2 >= CONTEXT_MIN) continue;
@@ -60,8 +60,8 @@ const GIVEN_UP = "The search was given up before this was proven: what fits so t
 function feasible(request: PlanRequest, context: number): boolean {
   try {
     const { nodes, heads } = checked(request);
-    const speculation = chosenSpeculation(request);
-    const cost = costModel(request.model, request.context ?? context, request.slots, request.kv, request.draft, { speculation });
+    const engine = engineUseOf(request);
+    const cost = costModel(request.model, request.context ?? context, request.slots, request.kv, request.draft, engine);
     const field = makeField(cost, nodes, heads, request.links, request.pins);
     if (request.objective === "spread") return planSpread(field, 0).best !== null;
     return bestOverHeads(field, field.heads, NO_WISHES, Infinity, THOROUGH, true).found !== null;
@@ -76,7 +76,7 @@ function checked(request: PlanRequest): { readonly nodes: readonly PlannerNode[]
     if (!names.includes(name))
       throw new ClusterdError("not_found", `There is no node ${JSON.stringify(name)}.`, { next: `Nodes: ${names.join(", ")}.` });
   }
-  if (request.model.layers.length === 0)
+  if (trunkLayers(request.model) < 1)
     throw new ClusterdError("unsupported", `${request.model.id} has no layers to place.`, { param: "model" });
   if (!request.model.layers.every((layer) => layer.weightBytes >= 0 && layer.activeBytes >= 0 && layer.kvElementsPerToken >= 0))
     throw new ClusterdError("unsupported", `The layers of ${request.model.id} have sizes that are no numbers.`, {
@@ -87,7 +87,7 @@ function checked(request: PlanRequest): { readonly nodes: readonly PlannerNode[]
   const allowed = request.nodes.filter((node) => !request.without.includes(node.name));
   if (request.head !== undefined && !allowed.some((node) => node.name === request.head))
     throw new ClusterdError("usage", `${request.head} cannot be the head and left out at once.`);
-  checkPins(request.pins, request.model.layers.length, allowed);
+  checkPins(request.pins, trunkLayers(request.model), allowed);
   const nodes = allowed
     .filter((node) => node.memoryBytes > 0 && node.bandwidthBytesPerSecond > 0)
     .sort((a, b) => (a.name < b.name ? -1 : 1));

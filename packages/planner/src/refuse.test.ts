@@ -15,7 +15,13 @@ const model: ModelProfile = {
   embeddingLength: 4096,
   vocabulary: null,
   nextTokenLayers: 0,
-  activations: { f16Cache: 32_768, quantisedCache: 32_768, worker: 32_768, recurrent: 0 },
+  activations: {
+    f16Cache: 32_768,
+    quantisedCache: 32_768,
+    worker: 32_768,
+    recurrent: 0,
+    unfused: { head: 2048, worker: 1024, rows: 8, values: 256, copied: 0 },
+  },
   layers: Array.from({ length: 8 }, () => ({
     weightBytes: GB,
     activeBytes: GB,
@@ -74,6 +80,12 @@ describe("what would make it fit is named with what it saves, and only what woul
     expect(refused([node("a", 0.2), node("b", 14)], { head: "a" }).suggestions.join()).toContain("another head than a");
     const pinned = refused([node("a", 3), node("b", 14)], { pins: [{ node: "a", firstLayer: 0, lastLayer: 7 }] });
     expect(pinned.suggestions).toContain("It fits without the pins.");
+  });
+
+  test("flash attention, where it is off", () => {
+    const said = "It fits with flash attention (without --flash-attention off).";
+    expect(refused([node("a", 13)], { flashAttention: false }).suggestions).toContain(said);
+    expect(refused([node("a", 2)], { flashAttention: false }).suggestions).not.toContain(said);
   });
 
   test("a setting of one machine, or of several together", () => {

@@ -50,7 +50,7 @@ export function refuse(
 }
 
 function needs(request: PlanRequest, cost: CostModel): string {
-  const weights = request.model.layers.reduce(
+  const weights = cost.layers.reduce(
     (sum, layer) => sum + layer.weightBytes,
     request.model.inputBytes + request.model.outputBytes,
   );

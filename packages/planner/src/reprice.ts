@@ -1,7 +1,7 @@
 import type { PlanRequest, PlanStage } from "@clusterd/wire";
 import { costModel } from "./cost.ts";
 import { CONTEXT_DEFAULT } from "./plan.ts";
-import { chosenSpeculation } from "./speculation.ts";
+import { engineUseOf } from "./engine-use.ts";
 
 /** A placement as it is deployed. */
 export interface DeployedStage {
@@ -25,10 +25,7 @@ export interface Repriced {
  */
 export function repricePlacement(request: PlanRequest, stages: readonly DeployedStage[], head: string): Repriced | null {
   const context = request.context ?? Math.min(request.model.contextMax, CONTEXT_DEFAULT);
-  const speculation = chosenSpeculation(request);
-  const { contextTokensRead } = request;
-  const engine = { speculation, ...(contextTokensRead === undefined ? {} : { contextTokensRead }) };
-  const cost = costModel(request.model, context, request.slots, request.kv, request.draft, engine);
+  const cost = costModel(request.model, context, request.slots, request.kv, request.draft, engineUseOf(request));
   const nodes = new Map(request.nodes.map((node) => [node.name, node]));
   const headNode = nodes.get(head);
   if (headNode === undefined) return null;

@@ -26,7 +26,13 @@ const model = (name: string, layers: number, more: Partial<ModelProfile> = {}): 
   embeddingLength: 4096,
   vocabulary: words,
   nextTokenLayers: 0,
-  activations: { f16Cache: 32_768, quantisedCache: 32_768, worker: 32_768, recurrent: 0 },
+  activations: {
+    f16Cache: 32_768,
+    quantisedCache: 32_768,
+    worker: 32_768,
+    recurrent: 0,
+    unfused: { head: 2048, worker: 1024, rows: 8, values: 256, copied: 0 },
+  },
   layers: Array.from({ length: layers }, () => ({
     weightBytes: 1e9,
     activeBytes: 1e9,

@@ -12,6 +12,31 @@ import type { CostModel } from "./cost.ts";
 /** Tokens by which a draft's vocabulary may be longer or shorter than the model's, the rest being the same (as in llama.cpp). */
 const SIZE_DIFFERENCE_MAX = 128;
 
+/**
+ * Whose layers for later tokens llama.cpp v0.5.0 computes (those with a `graph_mtp` or the like; of others it loads none, or would stop), and how
+ * many of them at most: where it uses the first alone, it stops at more than one.
+ */
+const NEXT_TOKENS: ReadonlyMap<string, number> = new Map<string, number>([
+  ...["bailingmoe3", "cohere2moe", "deepseek2", "deepseek32", "deepseek4", "glm-dsa", "glm4moe"].map(
+    (name) => [name, 1] as const,
+  ),
+  ...["nemotron_h_moe", "qwen35", "qwen35moe", "qwen3next"].map((name) => [name, 1] as const),
+  ...["hy_v3", "mimo2", "step35"].map((name) => [name, Infinity] as const),
+]);
+
+/** Why a model's own layers cannot guess for it, in words, or null. */
+export function guessingProblem({ id, architecture, layers, nextTokenLayers }: ModelProfile): string | null {
+  if (nextTokenLayers === 0) return `${id} has no layers for multi-token prediction`;
+  // Files are also made without them, their header unchanged.
+  if (layers.slice(-nextTokenLayers).some(({ weightBytes }) => weightBytes === 0))
+    return `the file of ${id} was made without its layers for multi-token prediction`;
+  const most = NEXT_TOKENS.get(architecture) ?? 0;
+  if (most === 0) return `the engine does not compute the layers for multi-token prediction of a ${architecture}`;
+  return nextTokenLayers > most
+    ? `the engine computes ${most} layer for multi-token prediction of a ${architecture}, not ${nextTokenLayers}`
+    : null;
+}
+
 /** How a request's deployment speculates. Throws `invalid_request` where it asks for two things at once, `unsupported` for what cannot be. */
 export function chosenSpeculation(request: PlanRequest): SpeculationType {
   const { model, draft, speculation: wish = "auto" } = request;
@@ -27,8 +52,9 @@ export function chosenSpeculation(request: PlanRequest): SpeculationType {
       param: "draft",
     });
   }
-  if (wish === "mtp" && model.nextTokenLayers === 0) {
-    throw new ClusterdError("unsupported", `${model.id} has no layers for multi-token prediction.`, {
+  const problem = wish === "mtp" ? guessingProblem(model) : null;
+  if (problem !== null) {
+    throw new ClusterdError("unsupported", `${problem.charAt(0).toUpperCase()}${problem.slice(1)}.`, {
       next: "Use --speculation ngram, or name a draft model with --draft REF.",
       param: "speculation",
     });

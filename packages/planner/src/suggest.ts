@@ -109,6 +109,8 @@ function fewerWishes(request: PlanRequest, cost: CostModel, fits: Fits): string[
     const bytes = gigabytes(cost.draftBytes);
     found.push(`It fits without the draft model ${draft.id}, which takes ${bytes} of the head (--draft).`);
   }
+  if (request.flashAttention === false && fits({ ...request, flashAttention: true }))
+    found.push("It fits with flash attention (without --flash-attention off).");
   const helper = request.without.find((name) => fits({ ...request, without: request.without.filter((other) => other !== name) }));
   if (helper !== undefined) found.push(`${helper} would do: leave out --without ${helper}.`);
   else if (request.without.length > 1 && fits({ ...request, without: [] }))

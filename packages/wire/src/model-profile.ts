@@ -86,6 +86,11 @@ export interface ModelProfile {
     readonly worker: number;
     /** In a recurrent layer, besides the state of every slot; 0 where there are none. */
     readonly recurrent: number;
+    /**
+     * Without flash attention: so many, and `rows` more for every token that a slot's cache has room for. Besides, indices of a token's
+     * `values`, and for every token of the whole cache a copy of so many elements (f16).
+     */
+    readonly unfused: Readonly<Record<"head" | "worker" | "rows" | "values" | "copied", number>>;
   };
   /** Token embedding. With tied embeddings 0: the one matrix is counted as output. */
   readonly inputBytes: number;

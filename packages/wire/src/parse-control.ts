@@ -26,6 +26,8 @@ const contentId = text<ContentId>(ID_LENGTH_MAX);
 const layer = count(LAYERS_MAX);
 const sentence = text(TEXT_LENGTH_MAX);
 
+const unfusedElements = record({ head: amount, worker: amount, rows: amount, values: amount, copied: amount });
+
 const stage: Check<PlanStage> = record({
   node: id,
   firstLayer: layer,
@@ -50,6 +52,8 @@ const placement: Check<Placement> = record({
   context: count(),
   slots: count(1024),
   kv: oneOf("f16", "q8_0", "q4_0"),
+  // Of a member that knows no other: on.
+  flashAttention: (value, path) => value === undefined || flag(value, path),
   speculation: plannedSpeculation,
   model: record({
     name: text(NAME_MAX),
@@ -122,7 +126,7 @@ const profile: Check<ModelProfile> = record({
     }),
     LAYERS_MAX,
   ),
-  activations: record({ f16Cache: amount, quantisedCache: amount, worker: amount, recurrent: amount }),
+  activations: record({ f16Cache: amount, quantisedCache: amount, worker: amount, recurrent: amount, unfused: unfusedElements }),
   inputBytes: amount,
   outputBytes: amount,
   hiddenBytes: amount,
@@ -149,11 +153,11 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     hashes: nullable(flag),
   }),
   "worker-stop": record({ type: oneOf("worker-stop"), deployment, epoch: count() }),
+  "worker-activity": record({ type: oneOf("worker-activity"), deployment, epoch: count(), device: count(DEVICES_MAX) }),
   "worker-ended": record({
     type: oneOf("worker-ended"),
     deployment,
     epoch: count(),
-  "worker-activity": record({ type: oneOf("worker-activity"), deployment, epoch: count(), device: count(DEVICES_MAX) }),
     device: count(DEVICES_MAX),
     reason: sentence,
   }),
@@ -174,9 +178,9 @@ const requests: { readonly [Type in ControlRequest["type"]]: Check<Extract<Contr
     stop: (value) => value === true,
   }),
   drain: record({ type: oneOf("drain"), on: flag }),
+  logs: logsRequest,
   settings: record({ type: oneOf("settings"), whole: flag, floor: count(), entries: settingEntries }),
 };
-  logs: logsRequest,
 
 /** What happens is decided by codes: one that is none of ours, a newer member's, is a failure like any other. */
 const errorCode: Check<ErrorCode> = (value) =>
@@ -202,11 +206,11 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
     packs: nullable(count()),
   }),
   "worker-stop": record({ stopped: flag }),
+  "worker-activity": record({ activity: nullable(record({ stopped: flag, runnable: flag, cpuMs: amount })) }),
   "worker-ended": record({ noted: oneOf(true) }),
   "engine-ticket": record({ ticket: bytes(TICKET_BYTES) }),
   profile: record({ profile }),
   approve: record({ name: text(NAME_MAX), node: id }),
-  "worker-activity": record({ activity: nullable(record({ stopped: flag, runnable: flag, cpuMs: amount })) }),
   "link-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),
   "weights-ticket": record({ ticket: nullable(bytes(TICKET_BYTES)) }),
   "fetch-layers": record({
@@ -216,9 +220,9 @@ const answers: { readonly [Type in keyof ControlAnswers]: Check<ControlAnswers[T
     error: nullable(failure),
   }),
   drain: record({ draining: flag }),
+  logs: logPage,
   settings: record({ digest: id, floor: count(), entries: settingEntries }),
 };
-  logs: logPage,
 
 /** A request from another member, checked. Throws `invalid_request` naming what is wrong. */
 export function parseControlRequest(value: unknown): ControlRequest {

@@ -63,6 +63,8 @@ export interface PlanRequest {
   readonly contextTokensRead?: number;
   readonly slots: number;
   readonly kv: KvType;
+  /** Absent: on. Off it takes more memory and traffic; a quantised cache needs it. */
+  readonly flashAttention?: boolean;
   readonly head?: string;
   readonly pins: readonly Pin[];
   readonly without: readonly string[];
@@ -126,6 +128,7 @@ export interface Placement {
   readonly context: number;
   readonly slots: number;
   readonly kv: KvType;
+  readonly flashAttention: boolean;
   readonly speculation: PlannedSpeculation;
   readonly model: {
     readonly name: string;

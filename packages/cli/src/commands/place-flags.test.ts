@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { placeBody, PLACE_FLAGS } from "./place-flags.ts";
 
 const nothing = {
-  ...{ ctx: undefined, slots: undefined, kv: undefined, draft: undefined, speculation: undefined },
+  ...{ ctx: undefined, slots: undefined, kv: undefined, draft: undefined, speculation: undefined, "flash-attention": undefined },
   ...{ objective: undefined, head: undefined, pin: [], without: [] },
 };
 
@@ -13,6 +13,12 @@ test("what was not given is not sent; a draft model's path is one in the caller'
     draft: "demo",
     speculation: "draft",
   });
+});
+
+test("flash attention is on or off, and true or false in a request", () => {
+  expect(placeBody({ ...nothing, "flash-attention": "off" }, "/here")).toEqual({ flashAttention: false });
+  expect(placeBody({ ...nothing, "flash-attention": "on" }, "/here")).toEqual({ flashAttention: true });
+  expect(() => PLACE_FLAGS["flash-attention"].read(["no"], "--flash-attention")).toThrow(/on, off/);
 });
 
 test("speculation is one of its words", () => {

@@ -11,6 +11,7 @@ export const PLACE_FLAGS: {
   readonly ctx: Flag<number | undefined>;
   readonly slots: Flag<number | undefined>;
   readonly kv: Flag<"f16" | "q8_0" | "q4_0" | undefined>;
+  readonly "flash-attention": Flag<"on" | "off" | undefined>;
   readonly draft: Flag<string | undefined>;
   readonly speculation: Flag<SpeculationWish | undefined>;
   readonly objective: Flag<"latency" | "throughput" | "spread" | undefined>;
@@ -21,6 +22,10 @@ export const PLACE_FLAGS: {
   ctx: whole("N", "tokens of context per slot (default: the largest useful one that fits)", { min: 1, max: CONTEXT_MAX }),
   slots: whole("N", "answers at once (default 1)", { min: 1, max: SLOTS_MAX }),
   kv: choice(["f16", "q8_0", "q4_0"], "type of the KV cache (default f16)"),
+  "flash-attention": choice(
+    ["on", "off"],
+    "off: more memory and traffic, for hardware whose flash attention is slow (default on)",
+  ),
   draft: text("REF", "a small model of the same vocabulary that guesses tokens ahead, on the head", { completes: "file" }),
   speculation: choice(SPECULATION_WISHES, "how tokens are guessed ahead (default auto: by --draft, else by n-grams)"),
   objective: choice(["latency", "throughput", "spread"], "what to plan for (default latency)"),
@@ -36,6 +41,7 @@ export interface PlaceInput {
   readonly ctx: number | undefined;
   readonly slots: number | undefined;
   readonly kv: "f16" | "q8_0" | "q4_0" | undefined;
+  readonly "flash-attention": "on" | "off" | undefined;
   readonly draft: string | undefined;
   readonly speculation: SpeculationWish | undefined;
   readonly objective: "latency" | "throughput" | "spread" | undefined;
@@ -55,7 +61,9 @@ export function parsePin(given: string): Pin {
 export function placeBody(flags: PlaceInput, cwd: string): Record<string, unknown> {
   const { ctx, slots, kv, speculation, objective, head } = flags;
   const draft = flags.draft === undefined ? undefined : absoluteRef(flags.draft, cwd);
-  const given = { ctx, slots, kv, draft, speculation, objective, head };
+  const { "flash-attention": flash } = flags;
+  const flashAttention = flash === undefined ? undefined : flash === "on";
+  const given = { ctx, slots, kv, flashAttention, draft, speculation, objective, head };
   return {
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
     ...(flags.pin.length > 0 ? { pin: flags.pin } : {}),

@@ -93,6 +93,7 @@ async function planFits(context: Context, flags: PlanInput): Promise<ExitCode> {
   const { nodes, ctx, slots, kv, objective, head, without } = flags;
   const senseless = Object.entries({
     pin: flags.pin[0],
+    "flash-attention": flags["flash-attention"],
     draft: flags.draft,
     speculation: flags.speculation,
     top: flags.top,

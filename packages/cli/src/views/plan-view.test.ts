@@ -23,6 +23,7 @@ const placement: Placement = {
   context: 8192,
   slots: 1,
   kv: "f16",
+  flashAttention: true,
   speculation: { type: "ngram", draft: null } as unknown as Placement["speculation"],
   model: { name: "thing", layerCount: 20, layers: [], inputBytes: 1e9, outputBytes: 1e9, hiddenBytes: 4096 },
   costs: {

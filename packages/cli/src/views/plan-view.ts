@@ -39,7 +39,7 @@ function placementLines(plan: Placement, style: Style, top: number): string[] {
   ];
   return [
     `${style("strong", printable(plan.model.name))} · ${counted(plan.model.layerCount, "layer")} · ${plan.objective} · ` +
-      `context ${plan.context} × ${counted(plan.slots, "slot")} · KV ${plan.kv}`,
+      `context ${plan.context} × ${counted(plan.slots, "slot")} · KV ${plan.kv}${plan.flashAttention ? "" : " · no flash attention"}`,
     `${style("good", `${rate(predicted.tokensPerSecond)} tokens/s`)} predicted (${rate(predicted.low)} to ${rate(predicted.high)}), ` +
       `${milliseconds(predicted.msPerToken)} ms per token${firstToken(plan)} · head ${printable(plan.head)}`,
     "",

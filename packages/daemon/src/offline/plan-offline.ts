@@ -17,6 +17,7 @@ export interface OfflinePlan {
   readonly ctx?: number;
   readonly slots?: number;
   readonly kv?: KvType;
+  readonly flashAttention?: boolean;
   readonly draft?: string;
   readonly speculation?: SpeculationWish;
   readonly top?: number;
@@ -26,7 +27,7 @@ export interface OfflinePlan {
 
 /** A plan for an inventory file: no daemon, and no network but for `hf:` REFs. */
 export async function planOffline(options: OfflinePlan): Promise<PlanResult> {
-  const { signal, speculation, ctx, head, top, promptTokens } = options;
+  const { signal, speculation, flashAttention, ctx, head, top, promptTokens } = options;
   const inventory = await readInventory(options.inventoryFile);
   const { home } = homePaths(defaultHome(options.home));
   const read = async (ref: string): Promise<ModelProfile> => {
@@ -44,6 +45,7 @@ export async function planOffline(options: OfflinePlan): Promise<PlanResult> {
     ...(ctx === undefined ? {} : { context: ctx }),
     slots: options.slots ?? 1,
     kv: options.kv ?? "f16",
+    ...(flashAttention === undefined ? {} : { flashAttention }),
     ...(head === undefined ? {} : { head }),
     pins: options.pin ?? [],
     without: options.without ?? [],

@@ -11,7 +11,7 @@ const [SELF, OTHER] = [asNodeId("self"), asNodeId("other")];
 const ROOM = 1e9;
 const WISH: PlanWish = {
   ...{ objective: "latency", head: null, pins: [], without: [], context: null },
-  ...{ slots: 1, kv: "f16", speculation: "off", draft: null },
+  ...{ slots: 1, kv: "f16", flashAttention: true, speculation: "off", draft: null },
 };
 let model: ModelProfile;
 

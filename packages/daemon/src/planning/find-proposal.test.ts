@@ -32,7 +32,16 @@ test("a faster machine is proposed, one that drains is not; while nothing change
   };
   const slow = stateWith(0.2e9, 0.1e9);
   const asked = { head: null, pins: [], without: [], replan: "ask" } as const;
-  const wish = { ...asked, objective: "latency", context: 512, slots: 1, kv: "f16", speculation: "off", draft: null } as const;
+  const wish = {
+    ...asked,
+    objective: "latency",
+    context: 512,
+    slots: 1,
+    kv: "f16",
+    flashAttention: true,
+    speculation: "off",
+    draft: null,
+  } as const;
   const plan = planForCluster(slow, profile, wish, new Set());
   const placement = withNodeIds(slow, plan as Placement);
   expect(placement.head).toBe(SELF);

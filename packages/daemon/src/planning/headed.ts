@@ -35,6 +35,7 @@ export function newDeployment(
       context: asked.context ?? null,
       slots: placement.slots,
       kv: placement.kv,
+      flashAttention: placement.flashAttention,
       speculation: placement.speculation.type,
       draft,
     },

@@ -32,6 +32,7 @@ beforeAll(async () => {
     context: 512,
     slots: 1,
     kv: "f16",
+    flashAttention: true,
     speculation: "off",
     draft: null,
   };

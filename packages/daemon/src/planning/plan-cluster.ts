@@ -70,6 +70,7 @@ export function clusterRequest(
     ...(wish.contextTokensRead === undefined ? {} : { contextTokensRead: wish.contextTokensRead }),
     slots: wish.slots,
     kv: wish.kv,
+    flashAttention: wish.flashAttention,
     speculation: wish.speculation,
     ...(wish.draft === null ? {} : { draft: wish.draft }),
     ...(wish.head === null ? {} : { head: nameOf(wish.head) }),

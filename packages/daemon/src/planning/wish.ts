@@ -23,6 +23,7 @@ export function wishOf(state: DaemonState, body: LoadBody, draft: ModelProfile |
     context: body.ctx ?? null,
     slots: body.slots ?? DEFAULT_SLOTS,
     kv: body.kv ?? "f16",
+    flashAttention: body.flashAttention ?? true,
     speculation: body.speculation ?? "auto",
     draft,
   };
@@ -30,6 +31,7 @@ export function wishOf(state: DaemonState, body: LoadBody, draft: ModelProfile |
 
 /** Whether a request says anything about how to place the model, beyond naming it and how often. */
 export function saysHow(body: LoadBody): boolean {
-  const { objective, head, pin, without, ctx, slots, kv, draft, speculation, replan } = body;
-  return [objective, head, pin, without, ctx, slots, kv, draft, speculation, replan].some((value) => value !== undefined);
+  const { objective, head, pin, without, ctx, slots, kv, flashAttention, draft, speculation, replan } = body;
+  const said = [objective, head, pin, without, ctx, slots, kv, flashAttention, draft, speculation, replan];
+  return said.some((value) => value !== undefined);
 }

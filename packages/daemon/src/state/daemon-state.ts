@@ -80,6 +80,7 @@ export interface PlanWish {
   readonly contextTokensRead?: number;
   readonly slots: number;
   readonly kv: Placement["kv"];
+  readonly flashAttention: boolean;
   readonly speculation: SpeculationWish;
   /** The draft model, where one is asked for. */
   readonly draft: ModelProfile | null;

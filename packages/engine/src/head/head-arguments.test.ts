@@ -62,6 +62,11 @@ test("the whole command line of a head with two workers", () => {
   );
 });
 
+test("flash attention is on unless it is switched off", () => {
+  expect(valueOf(headArguments(spec(4, [9, 11])), "-fa")).toBe("on");
+  expect(valueOf(headArguments(spec(4, [9, 11], { flashAttention: false })), "-fa")).toBe("off");
+});
+
 test.each([
   [0, 1, undefined],
   [0, 2, "256"],

@@ -97,6 +97,18 @@ describe("a pipeline", () => {
     expect([first.process.state.kind, second.process.state.kind]).toEqual(["ready", "ready"]);
   });
 
+  test("answers right without flash attention", async () => {
+    await using first = await worker();
+    await using second = await worker();
+    const stages = [
+      [first, 6],
+      [second, 6],
+    ] as const;
+    await using split = await head(4, stages, { flashAttention: false });
+    expect(split.process.logTail.join("\n")).toContain("flash_attn            = disabled");
+    for (const question of questions) expect(await ask(split, question.prompt)).toBe(question.expect);
+  });
+
   test("tells the memory it took, device by device", async () => {
     await using first = await worker();
     await using second = await worker();

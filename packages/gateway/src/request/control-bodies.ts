@@ -52,6 +52,7 @@ const LOAD_FIELDS: FieldRules = {
   ctx: integerIn(1, CONTEXT_TOKENS_MAX),
   slots: integerIn(1, SLOTS_MAX),
   kv: oneOf("f16", "q8_0", "q4_0"),
+  flashAttention: flag,
   replicas: (value, param) => (value === "auto" ? value : integerIn(1, REPLICAS_MAX)(value, param)),
   draft: name,
   speculation: oneOf(...SPECULATION_WISHES),
@@ -70,6 +71,7 @@ interface CheckedLoad {
   ctx?: number;
   slots?: number;
   kv?: KvType;
+  flashAttention?: boolean;
   replicas?: number | "auto";
   draft?: string;
   speculation?: SpeculationWish;

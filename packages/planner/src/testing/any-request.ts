@@ -18,7 +18,13 @@ export function modelOf(
     embeddingLength: 4096,
     vocabulary: null,
     nextTokenLayers: 0,
-    activations: { f16Cache: 32_768, quantisedCache: 32_768, worker: 32_768, recurrent: 0 },
+    activations: {
+      f16Cache: 32_768,
+      quantisedCache: 32_768,
+      worker: 32_768,
+      recurrent: 0,
+      unfused: { head: 2048, worker: 1024, rows: 8, values: 256, copied: 0 },
+    },
     layers: layers.map(({ weight, active, cache }) => ({
       weightBytes: weight * layerBytes,
       activeBytes: active * layerBytes,
