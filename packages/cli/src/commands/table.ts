@@ -1,5 +1,6 @@
 import type { Command } from "../arguments/command.ts";
 import { aliasCommand } from "./alias.ts";
+import { benchCommand } from "./bench.ts";
 import { completionCommand } from "./completion.ts";
 import { doctorCommand } from "./doctor.ts";
 import { engineCommand } from "./engine.ts";
@@ -13,6 +14,7 @@ import { planCommand } from "./plan.ts";
 import { pullCommand } from "./pull.ts";
 import { rmCommand } from "./rm.ts";
 import { runCommand } from "./run.ts";
+import { serviceCommand } from "./service.ts";
 import { verifyCommand } from "./verify.ts";
 
 /** Every command there is. */
@@ -29,8 +31,10 @@ export const COMMANDS: readonly Command[] = [
   pullCommand,
   rmCommand,
   verifyCommand,
+  benchCommand,
   doctorCommand,
   engineCommand,
   logsCommand,
+  serviceCommand,
   completionCommand(() => COMMANDS),
 ];
