@@ -42,10 +42,13 @@ export function buildProfile(parts: readonly GuardedHeader[], contentId: string,
   const layerCount = keys.whole("block_count");
   if (layerCount < 1 || layerCount > LAYERS_MAX) throw brokenModel(path, `its header claims ${layerCount} layers`);
   const embeddingLength = keys.whole("embedding_length");
-  const nextTokenLayers = Math.min(keys.optional("nextn_predict_layers") ?? 0, layerCount);
+  const nextTokenLayers = keys.optional("nextn_predict_layers") ?? 0;
+  if (nextTokenLayers >= layerCount)
+    throw brokenModel(path, `of its ${layerCount} layers ${nextTokenLayers} are for later tokens`);
   const tensors = parts.flatMap((part) => part.tensors);
   const weights = modelWeights(tensors, keys, layerCount);
-  const empty = weights.layers.findIndex((layer) => layer.bytes === 0);
+  // Files are also made without the layers for later tokens, or with nothing else: those guess for a model, and are none.
+  const empty = weights.layers.findIndex((layer, index) => layer.bytes === 0 && index < layerCount - nextTokenLayers);
   if (empty >= 0) throw brokenModel(path, `layer ${empty} has no tensors`);
   const name =
     typeof metadata.general.name === "string" && metadata.general.name !== "" ? metadata.general.name : modelIdOf(path);

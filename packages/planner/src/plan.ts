@@ -10,6 +10,7 @@ import { bestOverHeads } from "./heads.ts";
 import { planLatency } from "./latency.ts";
 import { trunkLayers } from "./layer-costs.ts";
 import { lessToFetch } from "./less-to-fetch.ts";
+import { withOwnLayers } from "./own-layers.ts";
 import { checkPins } from "./pins.ts";
 import { refuse } from "./refuse.ts";
 import type { Search } from "./search.ts";
@@ -25,6 +26,10 @@ export const CONTEXT_MIN = 512;
 
 /** The placement of a model on machines, or why there is none. Pure: the same request, nodes in any order, gives the same plan. */
 export function plan(request: PlanRequest): PlanResult {
+  return withOwnLayers(request, Math.min(request.model.contextMax, CONTEXT_DEFAULT), planAs);
+}
+
+function planAs(request: PlanRequest): PlanResult {
   const engine = engineUseOf(request);
   const usable = checked(request);
   const notes: string[] = [];

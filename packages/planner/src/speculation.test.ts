@@ -66,7 +66,7 @@ function placed(wanted: PlanRequest): Placement {
 }
 
 describe("the way to speculate", () => {
-  const own = model("own layers", 8, { nextTokenLayers: 1 });
+  const own = model("own layers", 8, { nextTokenLayers: 1, architecture: "glm4moe" });
   test("is what was asked for; by itself a draft model where one is named, else n-grams", () => {
     expect(chosenSpeculation(request())).toBe("ngram");
     expect(chosenSpeculation(request({ draft: small }))).toBe("draft");

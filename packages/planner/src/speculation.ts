@@ -24,16 +24,16 @@ const NEXT_TOKENS: ReadonlyMap<string, number> = new Map<string, number>([
   ...["hy_v3", "mimo2", "step35"].map((name) => [name, Infinity] as const),
 ]);
 
-/** Why a model's own layers cannot guess for it, in words, or null. */
+/** Why a model's own layers cannot guess for it, as a sentence, or null. */
 export function guessingProblem({ id, architecture, layers, nextTokenLayers }: ModelProfile): string | null {
   if (nextTokenLayers === 0) return `${id} has no layers for multi-token prediction`;
   // Files are also made without them, their header unchanged.
   if (layers.slice(-nextTokenLayers).some(({ weightBytes }) => weightBytes === 0))
-    return `the file of ${id} was made without its layers for multi-token prediction`;
+    return `The file of ${id} was made without its layers for multi-token prediction`;
   const most = NEXT_TOKENS.get(architecture) ?? 0;
-  if (most === 0) return `the engine does not compute the layers for multi-token prediction of a ${architecture}`;
+  if (most === 0) return `The engine does not compute the layers for multi-token prediction of a ${architecture}`;
   return nextTokenLayers > most
-    ? `the engine computes ${most} layer for multi-token prediction of a ${architecture}, not ${nextTokenLayers}`
+    ? `The engine computes ${most} layer for multi-token prediction of a ${architecture}, not ${nextTokenLayers}`
     : null;
 }
 
@@ -54,7 +54,7 @@ export function chosenSpeculation(request: PlanRequest): SpeculationType {
   }
   const problem = wish === "mtp" ? guessingProblem(model) : null;
   if (problem !== null) {
-    throw new ClusterdError("unsupported", `${problem.charAt(0).toUpperCase()}${problem.slice(1)}.`, {
+    throw new ClusterdError("unsupported", `${problem}.`, {
       next: "Use --speculation ngram, or name a draft model with --draft REF.",
       param: "speculation",
     });

@@ -10,6 +10,8 @@ import { groupOf, type WeightGroup } from "../weight-table.ts";
 export interface ShardLayout {
   readonly parts: readonly ShardPart[];
   readonly blocks: readonly Block[];
+  /** Layers for later tokens: no stage's, but the head's, should it guess with them. Absent: none. */
+  readonly nextTokens?: ReadonlySet<number>;
 }
 
 export interface ShardPart {
@@ -61,14 +63,27 @@ export function layoutOf(headers: readonly Pick<GuardedHeader, "fileBytes" | "da
         blocks.push({ index: blocks.length, part, position, bytes: Math.min(BLOCK_BYTES, end - position), group });
     }
   }
-  return { parts: headers.map(({ fileBytes, dataStart }) => ({ fileBytes, dataStart })), blocks };
+  return {
+    parts: headers.map(({ fileBytes, dataStart }) => ({ fileBytes, dataStart })),
+    blocks,
+    nextTokens: nextTokensOf(headers),
+  };
 }
 
 /** The blocks that a node needs for its place in a pipeline. */
-export function blocksFor({ blocks }: ShardLayout, { firstLayer, lastLayer, isHead }: ShardWish): readonly Block[] {
+export function blocksFor({ blocks, nextTokens }: ShardLayout, wish: ShardWish): readonly Block[] {
+  const { firstLayer, lastLayer, isHead } = wish;
   return blocks.filter(({ group }) =>
-    group === "head" ? isHead : group === null || (group >= firstLayer && group <= lastLayer),
+    group === "head"
+      ? isHead
+      : group === null || (group >= firstLayer && group <= lastLayer) || (isHead && nextTokens?.has(group) === true),
   );
+}
+
+/** The layers that have what joins a hidden state with the next token's embedding. */
+function nextTokensOf(headers: readonly Pick<GuardedHeader, "tensors">[]): ReadonlySet<number> {
+  const joining = headers.flatMap(({ tensors }) => tensors.filter(({ name }) => name.endsWith(".nextn.eh_proj.weight")));
+  return new Set(joining.map(({ name }) => groupOf(name)).filter((group) => group !== null));
 }
 
 /** Bytes of some blocks. */

@@ -52,7 +52,8 @@ export function createHeadFiles(config: HeadFilesConfig): Pick<ControlLoopConfig
     modelFile(model, contentId) {
       const { path, profile } = fileOf(model, contentId);
       const { embedding = null, projector = null } = profile;
-      return { path, embedding, projectorPath: projector === null ? null : join(dirname(path), projector.file) };
+      const { nextTokenLayers } = profile;
+      return { path, embedding, nextTokenLayers, projectorPath: projector === null ? null : join(dirname(path), projector.file) };
     },
     replan(deployment) {
       const { profile } = fileOf(deployment.model, deployment.contentId);

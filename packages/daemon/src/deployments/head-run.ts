@@ -1,4 +1,4 @@
-import { createCopyBoard, processActivity, startHead, type Head, type HeadSpeculation } from "@clusterd/engine";
+import { createCopyBoard, processActivity, startHead, type startWorker, type Head, type HeadSpeculation } from "@clusterd/engine";
 import type { DataPlane } from "@clusterd/mesh";
 import {
   asClusterdError,
@@ -19,6 +19,7 @@ import type { Failure, HeadedDeployment } from "../state/daemon-state.ts";
 import { firstAnswer } from "./first-token.ts";
 import { isHealthy, watchHead } from "./head-watch.ts";
 import type { ModelWeights } from "./model-weights.ts";
+import { startNextTokenWorker } from "./next-token-worker.ts";
 import { openStage, tellLoad, type OpenStage } from "./open-stage.ts";
 
 /** After the head's process ended: how long to wait for word of a worker that may have been the cause. */
@@ -31,6 +32,8 @@ export interface HeadModel {
   readonly embedding: EmbeddingUse | null;
   /** Of one that sees images. */
   readonly projectorPath: string | null;
+  /** Layers for later tokens that its header counts behind the others. */
+  readonly nextTokenLayers: number;
 }
 
 /** What a run needs from the daemon. */
@@ -39,7 +42,8 @@ export interface HeadRunConfig {
   readonly model: HeadModel;
   /** Of the draft model, where there is one. */
   readonly draftPath: string | null;
-  readonly engine: Parameters<typeof startHead>[0]["engine"] & { readonly localWeights: boolean };
+  readonly engine: Parameters<typeof startHead>[0]["engine"] &
+    Parameters<typeof startWorker>[0]["engine"] & { readonly localWeights: boolean };
   readonly threads: number;
   readonly acceleratorId: string | null;
   readonly dataPlane: DataPlane;
@@ -52,11 +56,11 @@ export interface HeadRunConfig {
   dataPlaneOf(node: NodeId): { readonly address: string; readonly dataPlane: DataPlaneAddress } | null;
   startWorker(node: NodeId, request: WorkerStartRequest, signal: AbortSignal): Promise<ControlAnswers["worker-start"]>;
   stopWorker(node: NodeId, request: WorkerStopRequest, signal: AbortSignal): Promise<ControlAnswers["worker-stop"]>;
+  workerActivity(node: NodeId, request: WorkerActivityRequest, signal: AbortSignal): Promise<ControlAnswers["worker-activity"]>;
   /** A node is not heard of any more: what is planned next must not count on it. */
   onSilent(node: NodeId): void;
   onProgress(stage: number, fraction: number): void;
   readonly signal: AbortSignal;
-  workerActivity(node: NodeId, request: WorkerActivityRequest, signal: AbortSignal): Promise<ControlAnswers["worker-activity"]>;
 }
 
 /** One epoch of a deployment, up and answering. */
@@ -121,8 +125,10 @@ export async function startHeadRun(config: HeadRunConfig, losses: StageLosses): 
             endpoint: `127.0.0.1:${opened[index]?.tunnel.port}`,
             layers: layerCount(stage),
           })),
+          ...(await startNextTokenWorker({ ...config, signal }, remote.length, stack)),
         },
         layerCount: placement.model.layerCount,
+        nextTokenLayers: config.model.nextTokenLayers,
         context: placement.context,
         slots: placement.slots,
         kv: placement.kv,

@@ -11,6 +11,8 @@ export interface OwnHolesOptions {
   readonly model: string;
   readonly file: ModelFile;
   readonly stages: readonly PlanStage[];
+  /** Whether it guesses with the model's layers for later tokens, which are then its own as well. */
+  readonly nextTokens?: boolean;
   readonly weights: Pick<ModelWeights, "open">;
   readonly signal: AbortSignal;
 }
@@ -19,11 +21,14 @@ export interface OwnHolesOptions {
  * For a head that reads its own layers from a file of its own: throws `model_broken` where one of them is a hole there. An engine would
  * compute with zeros and never know. A file that takes as much of the disk as it is long has none, and costs a look.
  */
-export async function checkOwnHoles({ self, model, file, stages, weights, signal }: OwnHolesOptions): Promise<void> {
+export async function checkOwnHoles(options: OwnHolesOptions): Promise<void> {
+  const { self, model, file, stages, nextTokens = false, weights, signal } = options;
   if (!(await isSparse(file.parts))) return;
   const open = await weights.open(file.profile.contentId, signal);
-  for (const stage of stages) {
-    if (placeOf(stage.node as NodeId).node !== self) continue;
+  const { layers, nextTokenLayers } = file.profile;
+  const guessing = { firstLayer: layers.length - nextTokenLayers, lastLayer: layers.length - 1 };
+  const own = stages.filter(({ node }) => placeOf(node as NodeId).node === self);
+  for (const stage of nextTokens && nextTokenLayers > 0 ? [...own, guessing] : own) {
     const groups = groupsOf(stage);
     const digests = await open.digests(groups, signal);
     const hole = groups.find((group, index) => group !== null && digests[index] === null);

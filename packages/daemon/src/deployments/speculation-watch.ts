@@ -59,12 +59,17 @@ function difference(now: SpeculationCounters, before: SpeculationCounters): Spec
   };
 }
 
-/** Costs by the plan: the draft's weights read once per guess, the stages' work for one more token. */
+/**
+ * Costs by the plan: the draft's weights read once per guess (of a model's own layers about those of its last one, and the output), the
+ * stages' work for one more token.
+ */
 function costsOf({ placement, wish }: HeadedDeployment, bandwidthBytesPerSecond: number): SpeculationCosts {
   const { msPerToken } = placement.predicted;
   const computeMs = placement.stages.reduce((sum, stage) => sum + stage.computeMs, placement.predicted.headMs);
+  const { layers, outputBytes } = placement.model;
+  const ownBytes = placement.speculation.type === "mtp" ? (layers.at(-1)?.activeBytes ?? 0) + outputBytes : 0;
   const draftBytes =
-    wish.draft === null ? 0 : wish.draft.layers.reduce((sum, layer) => sum + layer.activeBytes, wish.draft.outputBytes);
+    wish.draft === null ? ownBytes : wish.draft.layers.reduce((sum, layer) => sum + layer.activeBytes, wish.draft.outputBytes);
   return {
     draft: ((draftBytes / bandwidthBytesPerSecond) * 1000) / msPerToken,
     verify: (VERIFY_SHARE * computeMs) / msPerToken,

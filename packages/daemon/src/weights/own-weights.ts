@@ -165,10 +165,12 @@ export async function openOwnWeights(config: OwnWeightsConfig): Promise<OwnWeigh
     manifests,
     headFiles: {
       ...createHeadFiles({ store, catalog, fileOf, layers: () => layers, mesh, nameOf, log }),
-      async checkFiles({ contentId, model, placement: { stages } }, within) {
+      async checkFiles({ contentId, model, placement: { stages, speculation } }, within) {
         await beforeUse.head(contentId, within);
         const file = catalog.byContent(contentId);
-        if (file !== null) await checkOwnHoles({ self: store.state.self, model, file, stages, weights: digests, signal: within });
+        const nextTokens = speculation.type === "mtp";
+        const own = { self: store.state.self, model, stages, nextTokens, weights: digests, signal: within };
+        if (file !== null) await checkOwnHoles({ ...own, file });
       },
     },
     kept,
