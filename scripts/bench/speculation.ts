@@ -107,7 +107,11 @@ async function startPipeline(engine: Engine, variant: Variant, stack: AsyncDispo
   }
   const nextTokens =
     variant.nextTokensHere === true
-      ? { nextTokens: { endpoint: `127.0.0.1:${stack.use(await startWorker({ engine, threads: 1, deviceId: null, signal })).port}` } }
+      ? {
+          nextTokens: {
+            endpoint: `127.0.0.1:${stack.use(await startWorker({ engine, threads: 1, deviceId: null, signal })).port}`,
+          },
+        }
       : {};
   const spec = {
     modelPath: values.model,

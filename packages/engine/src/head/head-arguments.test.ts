@@ -129,6 +129,39 @@ describe("speculation", () => {
 const placement = (wanted: HeadSpec): (string | undefined)[] =>
   ["--device", "-ngl", "-ts", "--rpc"].map((flag) => valueOf(headArguments(wanted), flag));
 
+describe("where layers for later tokens go", () => {
+  const own = { nextTokenLayers: 2 };
+  const beside = (head: number, remote: readonly number[], more: Partial<HeadSpec> = {}): HeadSpec => {
+    const wanted = spec(head, remote, { ...own, ...more });
+    return { ...wanted, layers: { ...wanted.layers, nextTokens: { endpoint: "127.0.0.1:6000" } } };
+  };
+  test("not loaded, they are counted to the last device", () => {
+    expect(placement(spec(24, [], own))).toEqual(["none", "0", undefined, undefined]);
+    expect(placement(spec(24, [], { ...own, acceleratorId: "CUDA0" }))).toEqual(["CUDA0", "27", "27", undefined]);
+    expect(placement(spec(4, [8, 12], own))).toEqual(["RPC0,RPC1", "23", "8,15", "127.0.0.1:5000,127.0.0.1:5001"]);
+  });
+  test("guessed with, to a worker behind the others, and what is before the output stays on the head", () => {
+    const endpoints = "127.0.0.1:5000,127.0.0.1:5001,127.0.0.1:6000";
+    expect(placement(beside(4, [8, 12]))).toEqual(["RPC0,RPC1,RPC2", "23", "8,12,3", endpoints]);
+    expect(valueOf(headArguments(beside(0, [8, 12])), "-ot")).toBe("^(output|output_norm|token_embd)\\.weight=CPU");
+  });
+  test("that worker is one of those that the engine reaches, and has layers", () => {
+    expect(() =>
+      headArguments(
+        beside(
+          0,
+          Array.from({ length: 15 }, () => 1),
+        ),
+      ),
+    ).toThrow("at most 14 workers");
+    expect(() => headArguments(beside(0, [4], { nextTokenLayers: 0 }))).toThrow("needs layers");
+    const same = beside(0, [4]);
+    expect(() => headArguments({ ...same, layers: { ...same.layers, nextTokens: { endpoint: "127.0.0.1:5000" } } })).toThrow(
+      "same endpoint",
+    );
+  });
+});
+
 describe("where the head's own layers go", () => {
   test("alone on its CPU", () => {
     expect(placement(spec(24, []))).toEqual(["none", "0", undefined, undefined]);
