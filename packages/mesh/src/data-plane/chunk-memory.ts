@@ -4,31 +4,58 @@
  * last write is done, the same memory serves the next read.
  */
 export interface ChunkMemory {
-  /** A chunk just read, to be given back after `release` and after every write of a part of it. */
-  hold(chunk: Buffer): void;
+  /** Of this chunk no more is given to any way: once what they were given so far is written, its memory goes back. */
   release(chunk: Buffer): void;
-  /** What to call when a write of these bytes is done, not before: until then the system reads from them. */
-  whenWritten(bytes: Buffer): (() => void) | undefined;
+  /** Gives back what has been written meanwhile. */
+  sweep(): void;
 }
 
-export function createChunkMemory(): ChunkMemory {
-  const uses = new Map<ArrayBufferLike, number>();
-  function done(buffer: ArrayBufferLike): void {
-    const left = (uses.get(buffer) ?? 0) - 1;
-    if (left > 0) uses.set(buffer, left);
-    else if (uses.delete(buffer) && buffer instanceof ArrayBuffer) buffer.transfer(0);
+/** Where parts of chunks go. */
+export interface WayOut {
+  /** Since its beginning. */
+  readonly givenBytes: number;
+  /** Of these, what the system has taken: it no longer reads from their memory. */
+  readonly writtenBytes: number;
+}
+
+interface Waiting {
+  readonly memory: ArrayBuffer;
+  /** What each way must have written first. */
+  readonly untilBytes: readonly number[];
+}
+
+/** Chunks that wait for their writes; of more than that the oldest are left to the collector. */
+const WAITING_MAX = 256;
+
+/** `ways`: all that parts of its chunks may go. It is asked for every chunk, so it makes nothing for one that is written at once. */
+export function createChunkMemory(ways: readonly WayOut[]): ChunkMemory {
+  const waiting: Waiting[] = [];
+
+  function allWritten(): boolean {
+    for (const way of ways) if (way.writtenBytes < way.givenBytes) return false;
+    return true;
   }
+  function isWritten({ untilBytes }: Waiting): boolean {
+    for (const [index, way] of ways.entries()) if (way.writtenBytes < (untilBytes[index] ?? 0)) return false;
+    return true;
+  }
+
   return {
-    hold({ buffer, byteLength }) {
+    release({ buffer, byteLength }) {
       // A part of something larger is not ours alone.
-      if (byteLength === buffer.byteLength) uses.set(buffer, 1);
+      if (byteLength !== buffer.byteLength || !(buffer instanceof ArrayBuffer)) return;
+      if (allWritten()) {
+        buffer.transfer(0);
+        return;
+      }
+      if (waiting.length >= WAITING_MAX) waiting.shift();
+      waiting.push({ memory: buffer, untilBytes: ways.map((way) => way.givenBytes) });
     },
-    release: ({ buffer }) => done(buffer),
-    whenWritten({ buffer }) {
-      const used = uses.get(buffer);
-      if (used === undefined) return undefined;
-      uses.set(buffer, used + 1);
-      return () => done(buffer);
+    sweep() {
+      for (let first = waiting[0]; first !== undefined && isWritten(first); first = waiting[0]) {
+        waiting.shift();
+        first.memory.transfer(0);
+      }
     },
   };
 }

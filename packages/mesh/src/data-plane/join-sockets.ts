@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { createChunkMemory, type ChunkMemory } from "./chunk-memory.ts";
+import { createOutlet, type Outlet } from "./outlet.ts";
 
 /** Bytes that passed a pair of sockets, both ways. */
 export interface Traffic {
@@ -36,8 +37,6 @@ export interface Wires {
 const KEEPALIVE_MS = 1_000;
 /** Bytes taken from one side and not yet given to the other, per direction. Pausing at every chunk would halve the throughput. */
 const UNSENT_BYTES_MAX: number = 1024 * 1024;
-/** What a full TLS record holds: after one of these, more is likely to follow at once. */
-const RECORD_BYTES: number = 16 * 1024;
 /** One side has ended and nothing moves any more: how long the other may take to end as well. */
 const HALF_OPEN_MS_MAX = 10_000;
 
@@ -66,38 +65,18 @@ export function joinSockets(local: Socket, remote: Socket, traffic: Traffic, int
     else socket.once("close", closed);
     if (socket.destroyed) fail(new Error("it closed the connection"));
   }
-  const memory = interceptor === undefined || interceptor.copiesWhatItKeeps === true ? createChunkMemory() : null;
-  const toRemote = corkingWriter(remote, memory, (bytes) => (traffic.sent += bytes));
-  const toLocal = corkingWriter(local, memory, (bytes) => (traffic.received += bytes));
-  interceptor?.begin({ toLocal, toRemote, fail, localReady: () => ready(local) });
-  pass(local, remote, memory, interceptor === undefined ? toRemote : (chunk) => interceptor.fromLocal(chunk), fail);
-  pass(remote, local, memory, interceptor === undefined ? toLocal : (chunk) => interceptor.fromRemote(chunk), fail);
+  const toRemote = createOutlet(remote, (bytes) => (traffic.sent += bytes));
+  const toLocal = createOutlet(local, (bytes) => (traffic.received += bytes));
+  const both = [toRemote, toLocal];
+  const keeps = interceptor !== undefined && interceptor.copiesWhatItKeeps !== true;
+  const pass = (from: Socket, to: Socket, outlet: Outlet, take: Passing["take"]): void => {
+    const turns = interceptor === undefined ? [outlet] : both;
+    passOn({ from, to, outlet, turns, memory: keeps ? null : createChunkMemory(turns), take, fail });
+  };
+  interceptor?.begin({ toLocal: toLocal.write, toRemote: toRemote.write, fail, localReady: () => ready(local) });
+  pass(local, remote, toRemote, interceptor === undefined ? toRemote.write : (chunk) => interceptor.fromLocal(chunk));
+  pass(remote, local, toLocal, interceptor === undefined ? toLocal.write : (chunk) => interceptor.fromRemote(chunk));
   return interceptor === undefined ? promise : promise.finally(() => interceptor.ended());
-}
-
-/**
- * What is written in one turn leaves in one system call. The records of a TLS read come in a callback each: a full one waits for those
- * that lie behind it, until the end of the loop's turn; a shorter one is the last of its message and takes along what waits.
- */
-function corkingWriter(to: Socket, memory: ChunkMemory | null, count: (bytes: number) => void): (bytes: Buffer) => void {
-  let corkedUntil: "tick" | "turn" | null = null;
-  const uncork = (): void => {
-    if (corkedUntil === null) return;
-    corkedUntil = null;
-    to.uncork();
-  };
-  return (bytes) => {
-    count(bytes.length);
-    if (corkedUntil === null) to.cork();
-    if (bytes.length !== RECORD_BYTES && corkedUntil !== "tick") {
-      corkedUntil = "tick";
-      process.nextTick(uncork);
-    } else if (corkedUntil === null) {
-      corkedUntil = "turn";
-      setImmediate(uncork);
-    }
-    to.write(bytes, memory?.whenWritten(bytes));
-  };
 }
 
 async function ready(socket: Socket): Promise<void> {
@@ -113,13 +92,19 @@ async function ready(socket: Socket): Promise<void> {
   });
 }
 
-function pass(
-  from: Socket,
-  to: Socket,
-  memory: ChunkMemory | null,
-  take: (chunk: Buffer) => Promise<void> | void,
-  fail: (error: Error) => void,
-): void {
+interface Passing {
+  readonly from: Socket;
+  readonly to: Socket;
+  /** Into `to`. */
+  readonly outlet: Outlet;
+  /** Those that a chunk's parts may go to. */
+  readonly turns: readonly Outlet[];
+  readonly memory: ChunkMemory | null;
+  take(chunk: Buffer): Promise<void> | void;
+  fail(error: Error): void;
+}
+
+function passOn({ from, to, outlet, turns, memory, take, fail }: Passing): void {
   let held = false;
   const full = (): boolean => to.writableLength >= UNSENT_BYTES_MAX;
   const goOn = (): void => {
@@ -127,28 +112,35 @@ function pass(
   };
   const failed = (error: unknown): void => fail(error instanceof Error ? error : new Error(String(error)));
   from.on("data", (chunk: Buffer) => {
-    memory?.hold(chunk);
+    for (const way of turns) way.openTurn();
+    let work: Promise<void> | void = undefined;
     try {
-      const work = take(chunk);
-      if (work === undefined) memory?.release(chunk);
-      else {
-        held = true;
-        from.pause();
-        work.then(() => {
-          held = false;
-          memory?.release(chunk);
-          if (over) finish();
-          goOn();
-        }, failed);
-      }
+      work = take(chunk);
     } catch (error) {
       failed(error);
     }
+    for (const way of turns) way.closeTurn();
+    if (work === undefined) memory?.release(chunk);
+    else {
+      held = true;
+      from.pause();
+      work.then(() => {
+        held = false;
+        memory?.release(chunk);
+        if (over) finish();
+        goOn();
+      }, failed);
+    }
+    memory?.sweep();
     if (full()) from.pause();
   });
-  to.on("drain", goOn);
+  to.on("drain", () => {
+    memory?.sweep();
+    goOn();
+  });
+  to.once("finish", () => memory?.sweep());
   const finish = (): void => {
-    to.end();
+    outlet.end();
     to.setTimeout(HALF_OPEN_MS_MAX, () => fail(new Error("it did not close the connection")));
   };
   // The end comes even to a socket that is paused: what is held goes first.
