@@ -35,7 +35,8 @@ interface Completion {
 /** Twelve greedy tokens after a prompt, from a model over stages of so many layers, the head's first. */
 async function complete(path: string, counts?: readonly number[]): Promise<Completion> {
   const { profile } = await readModelFile(path, { signal });
-  const layers = counts ?? [profile.layers.length];
+  const trunk = profile.layers.length - profile.nextTokenLayers;
+  const layers = counts ?? [trunk];
   await using stack = new AsyncDisposableStack();
   const workers: { readonly endpoint: string; readonly layers: number }[] = [];
   for (const count of layers.slice(1)) {
@@ -48,7 +49,8 @@ async function complete(path: string, counts?: readonly number[]): Promise<Compl
       modelPath: path,
       modelId: "made",
       layers: { head: layers[0] ?? 0, workers },
-      layerCount: profile.layers.length,
+      layerCount: trunk,
+      nextTokenLayers: profile.nextTokenLayers,
       context: 512,
       slots: 1,
       kv: "f16",
@@ -99,6 +101,13 @@ test("layers for later tokens are left on the disk", async () => {
   expect((await complete(path)).tokens).toHaveLength(12);
 });
 
+test.each(["llama", "qwen3next"])("a %s counts", async (architecture) => {
+  const { tokens } = await complete(
+    await make(`count-${architecture}`, `--arch ${architecture} --layers 4 --width 128 --counting`),
+  );
+  expect(tokens).toEqual(tokens.map((_, index) => (tokens[0] ?? 0) + index));
+});
+
 describe("files", () => {
   test("the same seed gives the same file, another one another model", async () => {
     const flags = "--layers 2 --width 128 --type q4_0";
@@ -127,6 +136,8 @@ describe("files", () => {
     ["--vocab 10", "--vocab must be at least"],
     ["--arch deepseek2 --layers 27 --query-rank 64", "no latent queries"],
     ["--experts 4 --experts-used 5", "5 of 4 experts"],
+    ["--counting --tied", "an output matrix of its own"],
+    ["--bad-guesses", "for --counting only"],
   ])("%s is refused in words", async (flags, words) => {
     await expect(make("none", flags)).rejects.toThrow(words);
   });

@@ -11,7 +11,7 @@ import {
   type Vocabulary,
 } from "@clusterd/wire";
 import { plan } from "./plan.ts";
-import { chosenSpeculation, vocabularyDifference } from "./speculation.ts";
+import { chosenSpeculation, guessingProblem, vocabularyDifference } from "./speculation.ts";
 
 const words: Vocabulary = { kind: "gpt2", size: 10_000, beginId: 1, endId: null, digests: ["a", "ab", "abc"] };
 const model = (name: string, layers: number, more: Partial<ModelProfile> = {}): ModelProfile => ({
@@ -85,6 +85,70 @@ describe("the way to speculate", () => {
     expect(() => plan(request(more))).toThrow(
       expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error,
     );
+  });
+});
+
+describe("a model with layers for later tokens", () => {
+  const own = (more: Partial<ModelProfile> = {}): ModelProfile =>
+    model("own", 9, { nextTokenLayers: 1, architecture: "glm4moe", ...more });
+  const nodes = (bytes: number) => request().nodes.map((node) => ({ ...node, memoryBytes: bytes }));
+  const of = (more: Partial<PlanRequest> = {}): PlanRequest => request({ model: own(), nodes: nodes(1e11), ...more });
+
+  test("guesses with them where nothing else is asked for", () => {
+    expect(placed(of()).speculation).toEqual({ type: "mtp", draft: null });
+    expect(placed(of({ speculation: "ngram" })).speculation.type).toBe("ngram");
+    expect(placed(of({ speculation: "off" })).speculation.type).toBe("off");
+    expect(placed(of({ draft: small })).speculation.type).toBe("draft");
+  });
+
+  test("has them on the head when it does, and else on the disk: no stage has them", () => {
+    const spread = { objective: "spread" as const, head: "a" };
+    const guessing = placed(of(spread));
+    const plain = placed(of({ ...spread, speculation: "ngram" }));
+    expect([guessing, plain].map(({ model: { layerCount } }) => layerCount)).toEqual([8, 8]);
+    expect([guessing, plain].map(({ stages }) => stages.map(({ lastLayer }) => lastLayer))).toEqual([
+      [3, 7],
+      [3, 7],
+    ]);
+    // Weights of 1 GB and the cache of both slots, besides what a second context takes.
+    const more = guessing.costs.headBufferBytes - plain.costs.headBufferBytes;
+    expect(more).toBeGreaterThan(1e9 + 2048 * 2 * 2048 * 2);
+    expect(more).toBeLessThan(1.5e9);
+    const without = placed(of({ ...spread, speculation: "ngram", model: model("own", 8) }));
+    expect(plain.stages).toEqual(without.stages);
+    expect(guessing.stages[1]).toEqual(without.stages[1]);
+  });
+
+  test("does without them where the head has no room for them, and says so", () => {
+    // Eight layers on two machines of 5 GB: four each, and some 0.6 GB for the rest.
+    const tight = of({ nodes: nodes(5e9) });
+    const found = placed(tight);
+    expect(found.speculation.type).toBe("ngram");
+    expect(found.notes.join()).toContain("no room for own's layers");
+    expect(plan({ ...tight, speculation: "mtp" }).feasible).toBe(false);
+  });
+
+  test.each<[string, Partial<ModelProfile>, string | null]>([
+    ["of an architecture whose graph for them is there", {}, null],
+    ["of one whose is not", { architecture: "glm4" }, "does not compute"],
+    ["more of them than are computed", { nextTokenLayers: 2 }, "1 layer"],
+    ["several, where all are computed", { nextTokenLayers: 3, architecture: "step35" }, null],
+    [
+      "in a file without them",
+      { layers: own().layers.map((layer, at) => (at < 8 ? layer : { ...layer, weightBytes: 0 })) },
+      "without",
+    ],
+  ])("%s", (_, more, problem) => {
+    expect(guessingProblem(own(more))).toEqual(problem === null ? null : expect.stringContaining(problem));
+    const asked = of({ model: own(more), speculation: "mtp" });
+    if (problem === null) expect(placed(asked).speculation.type).toBe("mtp");
+    else expect(() => plan(asked)).toThrow(expect.objectContaining({ code: "unsupported" }) as Error);
+    expect(placed({ ...asked, speculation: "auto" }).speculation.type).toBe(problem === null ? "mtp" : "ngram");
+  });
+
+  test("and sees images: by n-grams, as its own layers see the text alone", () => {
+    const projector = { file: "mmproj.gguf", fileBytes: 1, memoryBytes: 1 };
+    expect(placed(of({ model: own({ projector }) })).speculation.type).toBe("ngram");
   });
 });
 

@@ -28,6 +28,17 @@ const tensor = fc.record({
   gap: fc.nat(31),
 });
 
+plain("the head takes the layers for later tokens as well, and no stage does", () => {
+  const names = ["token_embd", "blk.0.attn_q", "blk.1.attn_q", "blk.2.attn_q", "blk.2.nextn.eh_proj", "output_norm", "output"];
+  const tensors = names.map((name, at) => ({ name: `${name}.weight`, type: 0, dimensions: [], offset: at * 64, bytes: 64 }));
+  const made = layoutOf([{ fileBytes: 64 + names.length * 64, dataStart: 64, tensors }]);
+  const groups = (firstLayer: number, lastLayer: number, isHead: boolean): unknown[] =>
+    blocksFor(made, { firstLayer, lastLayer, isHead }).map(({ group }) => group);
+  expect(groups(0, 1, false)).toEqual([0, 1, null]);
+  expect(groups(0, 0, true)).toEqual(["head", 0, 2, null, "head"]);
+  expect(groups(0, -1, true)).toEqual(["head", 2, null, "head"]);
+});
+
 test.prop([fc.array(tensor, { minLength: 1, maxLength: 12 }), fc.nat(100), fc.nat(2), fc.nat(2)])(
   "blocks are all the bytes behind the header, once each; a place has its own groups' and no other's",
   (given, tail, a, b) => {
