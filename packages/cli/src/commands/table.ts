@@ -2,6 +2,7 @@ import type { Command } from "../arguments/command.ts";
 import { aliasCommand } from "./alias.ts";
 import { benchCommand } from "./bench.ts";
 import { completionCommand } from "./completion.ts";
+import { connectCommand } from "./connect.ts";
 import { doctorCommand } from "./doctor.ts";
 import { engineCommand } from "./engine.ts";
 import { joinCommand } from "./join.ts";
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   rmCommand,
   verifyCommand,
   benchCommand,
+  connectCommand,
   doctorCommand,
   engineCommand,
   logsCommand,
