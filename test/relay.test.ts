@@ -47,6 +47,8 @@ interface Own {
   readonly weights: boolean;
   readonly patched: boolean;
   readonly hollowHead?: boolean;
+  /** Whether questions and graphs travel packed. */
+  readonly packs?: boolean;
 }
 
 const layersFrom = (first: number, last: number): number[] =>
@@ -71,6 +73,7 @@ async function startStage(stack: AsyncDisposableStack, [first, last]: readonly [
     local: own.weights ? names : new Set(),
     missing: own.hollowHead === true ? names : new Set(),
     hiddenBytes: HIDDEN_BYTES,
+    packs: own.packs ?? false,
     decodeTokensMax: 1,
     probe: () => Promise.resolve(true),
     onLost: (reason) => void lost.push(reason),
@@ -132,6 +135,7 @@ describe("two stages behind the relay", () => {
     ["weights on the workers, an engine without it", { weights: true, patched: false }],
     ["weights on the head alone", { weights: false, patched: true }],
     ["a head whose file has holes", { weights: true, patched: true, hollowHead: true }],
+    ["packed, an engine without our patch", { weights: true, patched: false, packs: true }],
   ])("%s: right answers, and the books are right", async (_, own) => {
     await using stack = new AsyncDisposableStack();
     const stages = [await startStage(stack, [0, 7], own), await startStage(stack, [8, 15], own)];
@@ -150,6 +154,23 @@ describe("two stages behind the relay", () => {
       expect(relay.meter.timing?.computeMs.p50).toBeGreaterThan(0);
       expect([lost, stalled, relayed.errors]).toEqual([[], [], []]);
     }
+  });
+
+  test("packed: the same text, and a load in a fifth of the bytes", async () => {
+    const run = async (packs: boolean): Promise<{ readonly loadBytes: number; readonly texts: readonly string[] }> => {
+      await using stack = new AsyncDisposableStack();
+      const own = { weights: true, patched: true, packs };
+      const stages = [await startStage(stack, [0, 7], own), await startStage(stack, [8, 15], own)];
+      const head = await startOver(stack, stages);
+      const loadBytes = stages.reduce((sum, { relayed }) => sum + relayed.wireBytes().up, 0);
+      const texts: string[] = [];
+      for (const { prompt } of questions) texts.push(await ask(head, prompt));
+      for (const { relayed, lost, stalled } of stages) expect([lost, stalled, relayed.errors]).toEqual([[], [], []]);
+      return { loadBytes, texts };
+    };
+    const [plain, packed] = [await run(false), await run(true)];
+    expect(packed.texts).toEqual(plain.texts);
+    expect(packed.loadBytes).toBeLessThan(plain.loadBytes / 5);
   });
 
   test("a head of zeros that its workers do not make good is refused by name", async () => {
