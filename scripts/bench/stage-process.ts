@@ -131,6 +131,7 @@ async function listen(
       ...(board === undefined ? {} : { copies: board }),
       ...stageWeights(table, groups, known, held),
       hiddenBytes: file.profile.hiddenBytes,
+      packs: true,
       decodeTokensMax: stage.slots,
       probe: () => Promise.resolve(true),
       onLost: (reason) => tell(new Error(reason)),
