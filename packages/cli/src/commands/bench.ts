@@ -68,7 +68,7 @@ export const benchCommand: Command = command({
     };
     try {
       const results = await (ref === undefined
-        ? benchDeployed(await client.state(), measure)
+        ? benchDeployed(await client.state(), measure, (line) => terminal.say(line))
         : benchOne(context, client, absoluteRef(ref, context.cwd), flags.keep, measure));
       const state = await client.state();
       if (context.json) terminal.printJson({ models: results });
@@ -101,20 +101,31 @@ function seeded(): () => number {
 const ready = (deployments: readonly DeploymentView[]): readonly DeploymentView[] =>
   deployments.filter((deployment) => deployment.state === "ready");
 
-async function benchDeployed(state: ClusterState, measure: Measure): Promise<readonly BenchResult[]> {
+async function benchDeployed(
+  state: ClusterState,
+  measure: Measure,
+  say: (line: string) => void,
+): Promise<readonly BenchResult[]> {
   const models = [...new Set(ready(state.deployments).map(({ model }) => model))];
   if (models.length === 0)
     throw new ClusterdError("not_found", "Nothing is deployed that could be measured.", {
       next: "Deploy a model (clusterd load REF --wait), or name one to be loaded for this: clusterd bench demo",
     });
   const results: BenchResult[] = [];
-  for (const model of models)
-    results.push(
-      await measure(
-        ready(state.deployments).filter((view) => view.model === model),
-        state,
-      ),
-    );
+  for (const model of models) {
+    try {
+      results.push(
+        await measure(
+          ready(state.deployments).filter((view) => view.model === model),
+          state,
+        ),
+      );
+    } catch (error) {
+      // One that makes embeddings has no tokens to measure; alone it is a failure.
+      if (!(error instanceof ClusterdError) || error.code !== "unsupported" || models.length === 1) throw error;
+      say(`${printable(model)} is left out: ${printable(error.message)}`);
+    }
+  }
   return results;
 }
 

@@ -8,6 +8,8 @@ import { bar } from "../text/bar.ts";
 import { doctorLines } from "../views/doctor-view.ts";
 
 const BAR_CELLS = 20;
+const REFUSALS: ReadonlySet<string> = new Set(["queue_full", "invalid_request", "not_admitted"]);
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export const doctorCommand: Command = command({
   name: "doctor",
@@ -53,7 +55,8 @@ async function clusterFacts(client: Client, within: AbortSignal): Promise<Cluste
   const ask = async (node: NodeId): Promise<ClusterFacts["reach"][number]> => {
     const asked = client.get(`/cluster/v1/logs?lines=1&node=${encodeURIComponent(node)}`).then(
       () => null,
-      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      // What refuses has answered.
+      (error: unknown) => (error instanceof ClusterdError && REFUSALS.has(error.code) ? null : messageOf(error)),
     );
     const late = new Promise<string>((done) => within.addEventListener("abort", () => done("it takes too long"), { once: true }));
     return { node, trouble: await Promise.race([asked, late]) };

@@ -46,7 +46,9 @@ export function createLogReader({ self, log, ask }: LogReaderConfig): LogReader 
         : await ask(node, { type: "logs", ...request }, { signal: within });
     } catch (error) {
       const { code, message, next } = asClusterdError(error);
-      if (code === "queue_full") throw new ClusterdError(code, `${name}: ${message}`, next === undefined ? {} : { next });
+      // It has answered, and not with lines: too many ask, or it is of a version that knows no such question.
+      if (code === "queue_full" || code === "invalid_request")
+        throw new ClusterdError(code, `${name}: ${message}`, next === undefined ? {} : { next });
       throw new ClusterdError("shards_unreachable", `The log of ${name} cannot be had: ${message}`, {
         cause: error,
         next: "See whether it is there: clusterd nodes",
