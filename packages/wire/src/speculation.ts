@@ -6,7 +6,7 @@ import type { ContentId, ModelId } from "./ids.ts";
  */
 export type SpeculationType = "off" | "draft" | "ngram" | "mtp";
 
-/** What may be asked for; `auto` is a draft model where one is named, else n-grams. */
+/** What may be asked for; `auto` is a draft model where one is named, the model's own layers where it has them and the head has room, else n-grams. */
 export type SpeculationWish = "auto" | SpeculationType;
 export const SPECULATION_WISHES: readonly SpeculationWish[] = ["auto", "off", "draft", "ngram", "mtp"];
 

@@ -27,7 +27,10 @@ export const PLACE_FLAGS: {
     "off: more memory and traffic, for hardware whose flash attention is slow (default on)",
   ),
   draft: text("REF", "a small model of the same vocabulary that guesses tokens ahead, on the head", { completes: "file" }),
-  speculation: choice(SPECULATION_WISHES, "how tokens are guessed ahead (default auto: by --draft, else by n-grams)"),
+  speculation: choice(
+    SPECULATION_WISHES,
+    "how tokens are guessed ahead (default auto: by --draft, else by the model's own layers where it has them, else by n-grams)",
+  ),
   objective: choice(["latency", "throughput", "spread"], "what to plan for (default latency)"),
   head: text("NODE", "the node that runs the head"),
   pin: texts("NODE=FIRST-LAST", "hold a node to a range of layers; may be repeated", (given) => {
