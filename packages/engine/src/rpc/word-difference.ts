@@ -4,6 +4,7 @@ export const WORD_BYTES = 4;
 /** Counts of words are below 2^21: three groups of seven bits. */
 const COUNT_BYTES_MAX = 3;
 const GROUP_BITS = 7;
+const SHORT_BYTES_MAX = 64;
 const GROUP: number = 1 << GROUP_BITS;
 
 /**
@@ -12,17 +13,20 @@ const GROUP: number = 1 << GROUP_BITS;
  */
 export function encodeDifference(now: Uint32Array, before: Uint32Array | null): Buffer | null {
   const bytes = bytesOf(now);
+  const known = before ?? new Uint32Array(now.length);
   const encoded = Buffer.allocUnsafe(now.byteLength + 2 * COUNT_BYTES_MAX);
-  let [at, written] = [0, 0];
+  let at = 0;
+  let written = 0;
   for (;;) {
     const from = at;
-    while (at < now.length && now[at] === (before === null ? 0 : before[at])) at += 1;
+    while (at < now.length && now[at] === known[at]) at += 1;
     if (at === now.length) return written < now.byteLength ? encoded.subarray(0, written) : null;
     const first = at;
-    while (at < now.length && now[at] !== (before === null ? 0 : before[at])) at += 1;
+    while (at < now.length && now[at] !== known[at]) at += 1;
     if (written + (at - first) * WORD_BYTES >= now.byteLength) return null;
     written = writeCount(encoded, writeCount(encoded, written, first - from), at - first);
-    written += bytes.copy(encoded, written, first * WORD_BYTES, at * WORD_BYTES);
+    copyBytes(bytes, first * WORD_BYTES, encoded, written, (at - first) * WORD_BYTES);
+    written += (at - first) * WORD_BYTES;
   }
 }
 
@@ -45,13 +49,19 @@ export function applyDifference(words: Uint32Array, difference: Buffer): void {
     const end = at + count * WORD_BYTES;
     if (count === 0 || word + count > words.length || end > difference.length)
       throw new BadFrame("a packed frame beyond its size");
-    difference.copy(bytes, word * WORD_BYTES, at, end);
+    copyBytes(difference, at, bytes, word * WORD_BYTES, end - at);
     word += count;
     at = end;
   }
 }
 
 export const bytesOf = (words: Uint32Array): Buffer => Buffer.from(words.buffer, words.byteOffset, words.byteLength);
+
+/** Of a few bytes each, there are hundreds in a graph: a call out of JavaScript for each costs more than all the rest. */
+function copyBytes(from: Buffer, at: number, to: Buffer, toAt: number, bytes: number): void {
+  if (bytes > SHORT_BYTES_MAX) from.copy(to, toAt, at, at + bytes);
+  else for (let index = 0; index < bytes; index += 1) to[toAt + index] = from[at + index] ?? 0;
+}
 
 function writeCount(to: Buffer, at: number, count: number): number {
   let left = count;
