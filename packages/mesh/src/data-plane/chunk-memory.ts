@@ -36,7 +36,8 @@ export function createChunkMemory(ways: readonly WayOut[]): ChunkMemory {
     return true;
   }
   function isWritten({ untilBytes }: Waiting): boolean {
-    for (const [index, way] of ways.entries()) if (way.writtenBytes < (untilBytes[index] ?? 0)) return false;
+    let index = 0;
+    for (const way of ways) if (way.writtenBytes < (untilBytes[index++] ?? 0)) return false;
     return true;
   }
 
