@@ -1,10 +1,15 @@
-import { resolve } from "node:path";
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SpeculationView } from "../../packages/wire/src/index.ts";
 import { makeHosts, type Host } from "./harness/hosts.ts";
 import { startNode, type TestNode } from "./harness/node.ts";
 
 const MODEL = resolve(import.meta.dirname, "../../models/demo-16l-q8_0.gguf");
+const MAKE_MODEL = resolve(import.meta.dirname, "../../scripts/make-model.ts");
 const REPEATING = "apple, pear, plum, cherry, grape, melon, apple, pear, plum, cherry, grape, melon,";
 const TOKENS = 150;
 
@@ -67,6 +72,61 @@ test("however a deployment speculates and caches, from any node the text is the 
   for (const kv of ["q8_0", "q4_0"]) {
     const cached = await loaded("--kv", kv);
     expect(cached.answer.choices[0]?.text).toContain("apple, pear, plum, cherry, grape, melon");
+  }
+});
+
+/** A model that counts, over both hosts, and what it says after a fox. */
+async function counting(
+  path: string,
+  ...flags: string[]
+): Promise<{ readonly model: string; readonly ask: () => Promise<Answer>; readonly deployment: () => Promise<unknown> }> {
+  const ran = await a.run("load", path, "--objective", "spread", "--head", "a", "--wait", ...flags);
+  expect(ran.stderr + ran.stdout).toContain("is ready");
+  const model = /([^/]+)\.gguf$/.exec(path)?.[1] ?? "";
+  await b.until(({ deployments }) => deployments.some((one) => one.model === model && one.state === "ready"), "ready");
+  return {
+    model,
+    ask: async () =>
+      JSON.parse(
+        await b.post("/v1/completions", { model, prompt: "The quick brown fox", max_tokens: 60, temperature: 0 }),
+      ) as Answer,
+    deployment: async () => (await a.state()).deployments.find((one) => one.model === model),
+  };
+}
+
+test("a model with layers for later tokens guesses with them by itself, and no more where they guess wrong", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "clusterd-guessing-"));
+  try {
+    const make = async (name: string, ...flags: string[]): Promise<string> => {
+      const path = join(folder, `${name}.gguf`);
+      const shape = ["--arch", "deepseek2", "--layers", "4", "--width", "128", "--next-token-layers", "1"];
+      await promisify(execFile)(process.execPath, [MAKE_MODEL, path, ...shape, "--counting", ...flags]);
+      return path;
+    };
+    const right = await counting(await make("right"));
+    const guessed = await right.ask();
+    expect(guessed.timings.draft_n).toBeGreaterThan(30);
+    expect(guessed.timings.draft_n_accepted).toBe(guessed.timings.draft_n);
+    expect(await right.deployment()).toMatchObject({ speculation: { type: "mtp", draft: null, active: true } });
+    expect(await right.deployment()).toMatchObject({ stages: [{ firstLayer: 0 }, { lastLayer: 3 }] });
+    const plain = await (await counting(join(folder, "right.gguf"), "--speculation", "off")).ask();
+    expect(plain.timings.draft_n).toBeUndefined();
+    expect(guessed.choices[0]?.text).toBe(plain.choices[0]?.text);
+
+    const wrong = await counting(await make("wrong", "--bad-guesses"), "--speculation", "mtp");
+    const first = await wrong.ask();
+    expect(first.timings.draft_n).toBeGreaterThan(100);
+    expect(first.timings.draft_n_accepted).toBe(0);
+    await a.until(
+      ({ deployments }) => deployments.some(({ model, speculation }) => model === "wrong" && !speculation.active),
+      "speculation that does not pay is off",
+    );
+    const after = await wrong.ask();
+    expect(after.timings.draft_n).toBeUndefined();
+    expect(after.choices[0]?.text).toBe(first.choices[0]?.text);
+    for (const model of ["right", "wrong"]) await a.run("unload", model);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 });
 
