@@ -11,6 +11,7 @@ import {
   type Vocabulary,
 } from "@clusterd/wire";
 import { plan } from "./plan.ts";
+import { toFetch } from "./to-fetch.ts";
 import { chosenSpeculation, guessingProblem, vocabularyDifference } from "./speculation.ts";
 
 const words: Vocabulary = { kind: "gpt2", size: 10_000, beginId: 1, endId: null, digests: ["a", "ab", "abc"] };
@@ -117,6 +118,13 @@ describe("a model with layers for later tokens", () => {
     const without = placed(of({ ...spread, speculation: "ngram", model: model("own", 8) }));
     expect(plain.stages).toEqual(without.stages);
     expect(guessing.stages[1]).toEqual(without.stages[1]);
+  });
+
+  test("has the head fetch them, and no stage", () => {
+    const lacks = toFetch(own(), { layers: [0], head: false });
+    expect(lacks({ firstLayer: 0, lastLayer: 7, isHead: false })).toBe(7e9);
+    expect(lacks({ firstLayer: 0, lastLayer: -1, isHead: true })).toBe(1e9 + 2e8);
+    expect(toFetch(own(), { layers: [8], head: true })({ firstLayer: 0, lastLayer: -1, isHead: true })).toBe(0);
   });
 
   test("does without them where the head has no room for them, and says so", () => {

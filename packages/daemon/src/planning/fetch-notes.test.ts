@@ -20,6 +20,7 @@ const profile = {
   id: asModelId("o/r:Q8_0"),
   contentId: content,
   layers: Array.from({ length: 10 }, () => layer),
+  nextTokenLayers: 0,
   inputBytes: 2e8,
   outputBytes: 3e8,
 } as unknown as ModelProfile;
