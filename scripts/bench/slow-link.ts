@@ -71,6 +71,8 @@ async function startCluster(
   const worker = await start(hostWorker, "--token", token, "--peer", String(mesh));
   await worker.event("admitted");
   await head.until((state) => state.nodes.filter((node) => node.state === "alive").length === 2, "a cluster of two");
+  // Measuring a link takes megabytes of it: that is over before bytes are counted.
+  await head.until((state) => state.nodes.every((node) => node.links.some((link) => link.bytesPerSecond > 0)), "measured");
   const path = join(head.home, "models", FILE);
   return { name, head, worker, path, cable: hostWorker, figures: new Map() };
 }
