@@ -75,6 +75,16 @@ test("however a deployment speculates and caches, from any node the text is the 
   }
 });
 
+test("what cannot be is refused with its reason, and what runs goes on", async () => {
+  const before = (await a.state()).deployments[0];
+  const refused = await a.run("load", MODEL, "--speculation", "mtp");
+  expect(refused.status).toBe(1);
+  expect(refused.stderr).toContain("no layers for multi-token prediction");
+  const usage = await a.run("load", MODEL, "--speculation", "draft");
+  expect(usage.status).toBe(2);
+  expect((await a.state()).deployments[0]).toMatchObject({ state: "ready", epoch: before?.epoch });
+});
+
 /** A model that counts, over both hosts, and what it says after a fox. */
 async function counting(
   path: string,
@@ -128,14 +138,4 @@ test("a model with layers for later tokens guesses with them by itself, and no m
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-});
-
-test("what cannot be is refused with its reason, and what runs goes on", async () => {
-  const before = (await a.state()).deployments[0];
-  const refused = await a.run("load", MODEL, "--speculation", "mtp");
-  expect(refused.status).toBe(1);
-  expect(refused.stderr).toContain("no layers for multi-token prediction");
-  const usage = await a.run("load", MODEL, "--speculation", "draft");
-  expect(usage.status).toBe(2);
-  expect((await a.state()).deployments[0]).toMatchObject({ state: "ready", epoch: before?.epoch });
 });
