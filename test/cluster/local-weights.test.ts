@@ -12,6 +12,11 @@ const LOWER = [0, 1, 2, 3, 4, 5, 6, 7];
 const FLIPPED = 12;
 const LINK_RATE = "10mbit";
 const MAKE_MODEL = resolve(import.meta.dirname, "../../scripts/make-model.ts");
+/**
+ * What is sent to a worker that has its weights to load its half: questions and graphs travel packed. As they are, they are 170 to 200 KB,
+ * of the demo model and of the larger one.
+ */
+const LOAD_BYTES_MAX = 60_000;
 /** Beside its weights a load is some hundred kilobytes of questions and graphs: the demo model's are hardly more. */
 const LARGE = ["--layers", "16", "--width", "512"];
 
@@ -48,6 +53,12 @@ function sentBytes(lines: readonly string[]): number {
 function ownBytes(lines: readonly string[]): number {
   const own = /^worker \(layers 8-15\) has (\d+) bytes of weights from its own disk$/;
   return Number(lines.map((line) => own.exec(line)?.[1]).find(Boolean) ?? 0);
+}
+/** Bytes that the head sent to the worker for a load, weights included, as it says. */
+function loadBytes(lines: readonly string[]): number {
+  return Number(
+    lines.map((line) => /^worker \(layers 8-15\) was sent (\d+) bytes to load it$/.exec(line)?.[1]).find(Boolean) ?? 0,
+  );
 }
 interface Use {
   readonly head: readonly string[];
@@ -109,6 +120,10 @@ test("a worker with its own copy takes it from its disk, and its slow link is no
   const bytes = await layerBytes(join(folder, "large.gguf"), UPPER);
   expect(ownBytes(large.head)).toBeGreaterThanOrEqual(bytes);
   if (network.isolated) expect(large.linkBytes).toBeLessThan(bytes / 10);
+  for (const { head } of [held, large]) {
+    expect(loadBytes(head)).toBeGreaterThan(0);
+    expect(loadBytes(head)).toBeLessThan(LOAD_BYTES_MAX);
+  }
 });
 
 test("a worker without the model fetches its layers once, keeps those alone, and needs the link for them no more", async () => {

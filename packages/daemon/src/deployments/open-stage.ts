@@ -28,6 +28,8 @@ export interface OpenStage {
   readonly stage: PlanStage;
   readonly relay: HeadStage;
   readonly tunnel: Tunnel;
+  /** Bytes between the two ends of the relay, of all its connections. */
+  readonly traffic: { readonly sent: number };
 }
 
 /** Starts one remote stage and opens its tunnel; both are undone with the stack, tunnel first. */
@@ -78,6 +80,7 @@ export async function openStage(
       onStalled: (reason) => lose(reason, "engine_stalled"),
     }),
   );
+  const traffic = { sent: 0, received: 0 };
   const tunnel = await config.dataPlane.listen({
     address: reach.address,
     port: reach.dataPlane.port,
@@ -87,7 +90,7 @@ export async function openStage(
     // The worker's own node may say more of it in a moment.
     onFailure: (reason) => void setTimeout(() => losses.report(place, reason), CLOSER_WORD_MS),
     async carry(local, remote) {
-      const error = await joinSockets(local, remote, { sent: 0, received: 0 }, relay.connection());
+      const error = await joinSockets(local, remote, traffic, relay.connection());
       // What our own end of the relay says is the cause; a socket's error is for `onFailure`.
       if (error instanceof ClusterdError) losses.report(place, error.message, error.code);
       else if (error instanceof BadFrame) losses.report(place, `between the two there was ${error.message}`);
@@ -95,7 +98,7 @@ export async function openStage(
     },
   });
   stack.use(tunnel);
-  return { node: place, stage, relay, tunnel };
+  return { node: place, stage, relay, tunnel, traffic };
 }
 
 async function startWorker(
@@ -147,7 +150,7 @@ async function startWorker(
 }
 
 /** Throws where a weight has not come that must be there, and says where the weights came from. */
-export function tellLoad(config: HeadRunConfig, { node, stage, relay }: OpenStage): void {
+export function tellLoad(config: HeadRunConfig, { node, stage, relay, traffic }: OpenStage): void {
   const where = nameStage(config, stage);
   try {
     relay.load.assertComplete();
@@ -158,6 +161,7 @@ export function tellLoad(config: HeadRunConfig, { node, stage, relay }: OpenStag
   const { injectedBytes, sentBytes } = relay.load.summary;
   if (sentBytes > 0) config.log(`${config.nameOf(node)} lacks weights: ${sentBytes} bytes were sent to it`);
   if (injectedBytes > 0) config.log(`${where} has ${injectedBytes} bytes of weights from its own disk`);
+  config.log(`${where} was sent ${traffic.sent} bytes to load it`);
 }
 
 function nameStage(config: Pick<HeadRunConfig, "nameOf">, stage: PlanStage): string {
