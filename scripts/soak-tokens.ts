@@ -47,8 +47,10 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 function tell(what: string): void {
   if (told.length < TOLD_MAX) told.push(what);
-  appendFileSync(values.log, `${JSON.stringify({ at: new Date().toISOString(), what })}\n`);
+  note(what);
 }
+
+const note = (what: string): void => appendFileSync(values.log, `${JSON.stringify({ at: new Date().toISOString(), what })}\n`);
 
 /** One answer, looked at. */
 async function answer(cluster: Cluster, ask: Ask, kind: Round["kind"], leavesAfter = Infinity): Promise<void> {
@@ -77,7 +79,10 @@ async function answer(cluster: Cluster, ask: Ask, kind: Round["kind"], leavesAft
   const enough = same >= Math.min(ask.sureLetters, (client.signal.aborted ? end.text : (right ?? end.text)).length);
   if (client.signal.aborted) counts.left += 1;
   else counts.answers += 1;
-  if (enough && same < end.text.length) counts.otherEnds += 1;
+  if (enough && same < end.text.length) {
+    counts.otherEnds += 1;
+    note(`${kind}: ${ask.name}: another end after ${same} letters, of which ${ask.sureLetters} were taught`);
+  }
   if (enough && (whole || client.signal.aborted)) return;
   counts.wrong += 1;
   if (end.error !== null) tell(`${kind}: ${end.error.code}: ${end.error.message}`);
@@ -134,9 +139,9 @@ async function main(): Promise<number> {
     notedMs = performance.now();
     epoch = await lookAround(cluster, epoch);
     const minutes = Number(((notedMs - beganMs) / 60_000).toFixed(1));
-    const note = { minutes, ...counts, gapMs: gapFigures(), load: loadavg().map(Math.round), holdings: holdingsOf(cluster) };
-    appendFileSync(values.log, `${JSON.stringify(note)}\n`);
-    if (looks.length === 1 && notedMs - beganMs >= lengthMs / 2) looks.push(note.holdings);
+    const figures = { minutes, ...counts, gapMs: gapFigures(), load: loadavg().map(Math.round), holdings: holdingsOf(cluster) };
+    appendFileSync(values.log, `${JSON.stringify(figures)}\n`);
+    if (looks.length === 1 && notedMs - beganMs >= lengthMs / 2) looks.push(figures.holdings);
     say(`${minutes} min: ${JSON.stringify(counts)}, gaps ${gapFigures().join(", ")} ms`);
   }
   epoch = await lookAround(cluster, epoch);
