@@ -228,6 +228,14 @@ describe("an engine whose node tells what it is doing", () => {
     }
   });
 
+  test("whose node takes its time to say nothing is stuck as soon as that is known", async () => {
+    tells(() => new Promise((done) => setTimeout(() => done(null), 5_000)));
+    await pass(7_000);
+    expect(stalled).toEqual([]);
+    await pass(1_000);
+    expect(stalled).toEqual([expect.stringMatching(/^it works on a token for 7\.\d s/)]);
+  });
+
   test("whose node does not answer at all is stuck after thirty seconds", async () => {
     tells(() => new Promise(() => undefined));
     await pass(29_800);

@@ -126,12 +126,12 @@ export function createStageWatch(options: StageWatchOptions): StageWatch {
       seen = null;
     } else if (!looking && nowMs - seenMs >= ACTIVITY_EVERY_MS) {
       // Looked at first while it is still within its limit, so that there is something to compare with.
-      void lookAtEngine(waited > limit);
+      void lookAtEngine(limit);
     }
   }
 
   /** Stuck, unless it computes or wants to: whoever is starved cannot help it. */
-  async function lookAtEngine(isLate: boolean): Promise<void> {
+  async function lookAtEngine(limit: number): Promise<void> {
     looking = true;
     const before = progressMs;
     const next = (await options.activity?.(AbortSignal.timeout(ACTIVITY_MS_MAX)).catch(() => null)) ?? null;
@@ -141,11 +141,12 @@ export function createStageWatch(options: StageWatchOptions): StageWatch {
       return;
     }
     const computes = seen !== null && next !== null && next.cpuMs >= seen.cpuMs + LIVELY_CPU_MS;
-    const lives = next !== null && !next.stopped && (next.runnable || computes);
+    // One that sleeps is looked at twice: it may have computed between the looks.
+    const lives = next !== null && !next.stopped && (next.runnable || computes || seen === null);
     seen = next;
     seenMs = now();
-    if (isLate && !lives)
-      stalled(waitedMs(), next === null ? "" : next.stopped ? "; its process was stopped" : "; it does nothing");
+    if (lives || waitedMs() <= limit) return;
+    stalled(waitedMs(), next === null ? "" : next.stopped ? "; its process was stopped" : "; it does nothing");
   }
 
   function stalled(waited: number, how: string): void {
