@@ -65,6 +65,15 @@ describe("the summary", () => {
   });
 });
 
+describe("a second try", () => {
+  test("is of the files named, one after the other", () => {
+    const first = unit.command("report.json");
+    const second = unit.command("report.json", ["/a.test.ts", "/b.test.ts"]);
+    expect(first).not.toContain("--no-file-parallelism");
+    expect(second.slice(-3)).toEqual(["--no-file-parallelism", "/a.test.ts", "/b.test.ts"]);
+  });
+});
+
 describe("--only", () => {
   test("picks one check by name", () => {
     expect(parseOnly([])).toEqual({ checks: CHECKS });
