@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { checkCounts, CHECKS, failedTests, parseOnly, slowestFiles, sumCounts, summaryLine } from "./checks.ts";
 
@@ -71,6 +73,17 @@ describe("a second try", () => {
     const second = unit.command("report.json", ["/a.test.ts", "/b.test.ts"]);
     expect(first).not.toContain("--no-file-parallelism");
     expect(second.slice(-3)).toEqual(["--no-file-parallelism", "/a.test.ts", "/b.test.ts"]);
+  });
+});
+
+describe("the cluster tests", () => {
+  test("are each in one of two checks, and all there", () => {
+    const check = (name: string): readonly string[] => CHECKS.find((each) => each.name === name)?.command("r.json") ?? [];
+    const alone = check("cluster-alone").filter((word) => word.endsWith(".test.ts"));
+    const excluded = check("cluster").filter((word) => word.endsWith(".test.ts"));
+    expect(alone).toEqual(excluded);
+    expect(alone.filter((file) => !existsSync(resolve(import.meta.dirname, "../..", file)))).toEqual([]);
+    expect(check("cluster-alone")).toContain("--no-file-parallelism");
   });
 });
 

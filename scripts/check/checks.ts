@@ -21,18 +21,32 @@ export interface FailedTest {
   readonly message: string;
 }
 
+interface TestChoice {
+  /** For `--only`, where a project has several checks. */
+  readonly name: string;
+  readonly only: readonly string[];
+  readonly but: readonly string[];
+}
+
 function tool(name: string, title: string, ...command: string[]): Check {
   return { name, title, command: () => command, countsTests: false };
 }
 
-function tests(project: string, title: string): Check {
-  const command = (reportFile: string, files: readonly string[] = []): string[] => {
+/** Cluster tests of what a machine that is busy with another test does otherwise: how often it asks again, who is starved. */
+const ALONE: readonly string[] = ["starved", "swarm", "thousand-requests", "tools"].map((name) => `test/cluster/${name}.test.ts`);
+
+/** The tests of a project: all, `only` some of them one after the other, or all `but` some. */
+function tests(project: string, title: string, { name = project, only = [], but = [] }: Partial<TestChoice> = {}): Check {
+  const command = (reportFile: string, again: readonly string[] = []): string[] => {
+    const files = again.length > 0 ? again : only;
     const reporters = ["--reporter=dot", "--reporter=json", `--outputFile.json=${reportFile}`];
     // Files that are named are few, and had trouble beside others: one after the other.
     const alone = files.length > 0 ? ["--no-file-parallelism"] : [];
-    return ["vitest", "run", "--project", project, "--passWithNoTests", "--silent=passed-only", ...reporters, ...alone, ...files];
+    const excluded = but.flatMap((file) => ["--exclude", file]);
+    const flags = ["--project", project, "--passWithNoTests", "--silent=passed-only", ...reporters, ...excluded, ...alone];
+    return ["vitest", "run", ...flags, ...files];
   };
-  return { name: project, title, command, countsTests: true };
+  return { name, title, command, countsTests: true };
 }
 
 /** In the order in which they run: the quick ones first. */
@@ -42,7 +56,8 @@ export const CHECKS: readonly Check[] = [
   tool("format", "format", "oxfmt", "--check", "."),
   tool("unused", "unused code", "knip", "--no-progress"),
   tests("unit", "unit tests"),
-  tests("cluster", "cluster tests"),
+  tests("cluster", "cluster tests", { but: ALONE }),
+  tests("cluster", "one by one", { name: "cluster-alone", only: ALONE }),
   tests("clients", "clients' tests"),
 ];
 
