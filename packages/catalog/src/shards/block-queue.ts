@@ -30,6 +30,8 @@ export interface BlockQueueOptions {
 /** How long others' shares are waited for while they come: times `patienceMs`, and times what our own share took. */
 const PATIENCES_MAX = 4;
 const SHARES_WAITED = 2;
+/** Nothing came for so many times what a block takes: over a slow source that is longer than our patience. */
+const BLOCKS_WAITED = 2;
 
 /**
  * A queue over the missing blocks: the rarest first, a hub only for what members do not have or will not have soon. What is taken from a
@@ -44,6 +46,8 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
   /** Since when nothing of ours is left at a shared source and nothing else has come: others' shares are then waited for. */
   let patientSinceMs: number | null = null;
   let begunMs: number | null = null;
+  /** What the slowest block of late took, from being asked for. */
+  let blockMs = 0;
   /** Since when nothing of ours is left at a shared source, whatever else comes. */
   let oursOverMs: number | null = null;
 
@@ -99,7 +103,15 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
     oursOverMs ??= nowMs;
     // Where something comes all the time, but slowly: as long again as our own share took, and once more.
     const patience = Math.max(PATIENCES_MAX * patienceMs, SHARES_WAITED * (oursOverMs - begunMs));
-    return nowMs - patientSinceMs >= patienceMs || nowMs - oursOverMs >= patience ? theirs() : null;
+    const nothingFor = nowMs - patientSinceMs;
+    const isOver = nothingFor >= Math.max(patienceMs, BLOCKS_WAITED * slowestMs(nowMs)) || nowMs - oursOverMs >= patience;
+    return isOver ? theirs() : null;
+  }
+
+  /** What a block takes: of those that have come of late, or the one that is longest on its way. */
+  function slowestMs(nowMs: number): number {
+    const [oldest] = taken.values();
+    return Math.max(blockMs, oldest === undefined ? 0 : nowMs - oldest.sinceMs);
   }
 
   function hasAny(source: BlockSource): boolean {
@@ -134,6 +146,8 @@ export function createBlockQueue(missing: readonly Block[], { isOurs, patienceMs
     done(block) {
       // Somebody's patience was not for nothing.
       patientSinceMs = null;
+      const since = taken.get(block)?.sinceMs;
+      if (since !== undefined) blockMs = Math.max(performance.now() - since, (blockMs * 3) / 4);
       return taken.delete(block);
     },
     giveBack(block, source) {
