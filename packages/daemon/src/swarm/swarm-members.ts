@@ -65,6 +65,18 @@ export function fetchersOf(state: DaemonState, contentId: ContentId): readonly F
   });
 }
 
+/** Whether a member that fetched is done, and has what it fetched. */
+export function hasFetched({ others }: DaemonState, contentId: ContentId, { node, span }: Fetcher): boolean {
+  const member = others.get(node);
+  if (member?.state !== "alive") return false;
+  if (hasWhole(member.advert, contentId)) return true;
+  const part = partOf(member.advert, contentId);
+  const there = parseLayers(part?.layers ?? "");
+  const layers = parseLayers(span.layers);
+  if (part === undefined || part.fetching !== null || there === null || layers === null) return false;
+  return (part.hasHead || !span.hasHead) && [...layers].every((layer) => there.has(layer));
+}
+
 /** A model that members have, whole or in parts, by what a name means; this node's own parts count as well. Null: none, or it is not clear. */
 export function modelAmongMembers(
   { own, others }: DaemonState,

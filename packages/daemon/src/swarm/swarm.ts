@@ -24,7 +24,7 @@ import type { Distrust } from "./distrust.ts";
 import type { HeldParts } from "./held-parts.ts";
 import { judge, type Juror } from "./jury.ts";
 import { createOwnShare } from "./own-share.ts";
-import { fetchersOf, holdersOf, type Fetcher } from "./swarm-members.ts";
+import { fetchersOf, hasFetched, holdersOf, type Fetcher } from "./swarm-members.ts";
 
 /** Members asked for one model at a time. */
 const MEMBERS_MAX = 24;
@@ -89,6 +89,8 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
   const count = (name: string, bytes: number): void => void came.set(name, (came.get(name) ?? 0) + bytes);
 
   const isGone = (node: NodeId): boolean => distrust.has(contentId, node) || (members.get(node)?.droppedMs ?? null) !== null;
+  /** All who fetched beside us at some time; members of a cluster, so there are not many. */
+  const met = new Map<NodeId, Fetcher>();
   let known: readonly Fetcher[] = [];
   let knownOf: unknown = null;
   /** Looked up anew only where the cluster has changed, and the same list where that changes nothing: this is asked for each block. */
@@ -96,12 +98,20 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
     const { others } = store.state;
     if (knownOf === others) return known;
     knownOf = others;
-    const now = fetchersOf(store.state, contentId).filter(({ node }) => !isGone(node));
+    const still = fetchersOf(store.state, contentId);
+    for (const fetcher of still) met.set(fetcher.node, fetcher);
+    // Who is done has the share that was its own: that comes from there, not once more from a source that all share.
+    const done = [...met.values()].filter(
+      (fetcher) => !still.some(({ node }) => node === fetcher.node) && hasFetched(store.state, contentId, fetcher),
+    );
+    const now = [...still, ...done].filter(({ node }) => !isGone(node));
     const text = (list: readonly Fetcher[]): string => JSON.stringify(list.map(({ node, span }) => [node, span]));
     if (text(now) !== text(known)) known = now;
     return known;
   }
-  const isFetching = (node: NodeId): boolean => fetchers().some((fetcher) => fetcher.node === node);
+  /** One that fetches, or did. */
+  const hasShare = (node: NodeId): boolean => fetchers().some((fetcher) => fetcher.node === node);
+  const isFetching = (node: NodeId): boolean => fetchersOf(store.state, contentId).some((fetcher) => fetcher.node === node);
 
   function join(node: NodeId): Member | null {
     if (node === store.state.self || distrust.has(contentId, node)) return null;
@@ -124,7 +134,7 @@ export function openSwarm(config: SwarmConfig, wanted: SwarmModel): Swarm {
       kind: "member",
       connections: source.connections,
       has: (block) => source.has(block),
-      isShared: () => !isFetching(node) && fetchers().length > 0,
+      isShared: () => !hasShare(node) && fetchers().length > 0,
       mayGrow: () => isFetching(node) || performance.now() - sinceMs < GRACE_MS,
       async read(block, within) {
         const bytes = await source.read(block, within);
