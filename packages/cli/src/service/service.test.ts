@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fc, test } from "@fast-check/vitest";
@@ -33,7 +33,7 @@ describe("a unit of systemd", () => {
       "systemctl --user restart clusterd.service",
       "loginctl enable-linger ann",
     ]);
-    const machine = systemdService(spec(), { uid: 0, user: "root", configFolder: "/root/.config" });
+    const machine = systemdService(spec(), { uid: 0, user: "root", configFolder: "/home/ann/.config" });
     expect(machine.file).toBe("/etc/systemd/system/clusterd.service");
     expect(machine.content).toContain("WantedBy=multi-user.target");
     expect(machine.install.at(-1)?.command.join(" ")).toBe("systemctl restart clusterd.service");
@@ -207,7 +207,7 @@ describe.runIf(hasUnits)("clusterd service, with a systemctl that notes what it 
       HOME: folder,
       XDG_CONFIG_HOME: join(folder, "config"),
     };
-    const line = [process.execPath, main, "service", ...words, "--home", home];
+    const line = [process.execPath, main, "service", "--home", home, ...words];
     // Root's units would go to the machine's own folder: here another lies over it.
     const script = `mount --bind ${units} /etc/systemd/system && exec "$@"`;
     const [program = "", ...args] = isRoot ? ["unshare", "-m", "sh", "-c", script, "sh", ...line] : line;
@@ -221,7 +221,13 @@ describe.runIf(hasUnits)("clusterd service, with a systemctl that notes what it 
     expect(installed.err).toBe("");
     const { file, running, pid } = JSON.parse(installed.out) as { file: string; running: boolean; pid: number };
     expect([running, pid]).toEqual([true, 7]);
-    expect(readFileSync(unitOf(file), "utf8")).toMatch(/ExecStart=.*"join" "--home" ".*\/home"/);
+    // What cannot be started again is as it was.
+    const before = readFileSync(unitOf(file), "utf8");
+    writeFileSync(join(folder, "broken"), "");
+    const again = clusterd("install", "--", "--name", "pi");
+    expect([again.code, readFileSync(unitOf(file), "utf8")]).toEqual([1, before]);
+    rmSync(join(folder, "broken"));
+    expect(before).toMatch(/ExecStart=.*"join" "--home" ".*\/home"/);
     expect(clusterd("status")).toMatchObject({ code: 0, out: expect.stringContaining("runs (process 7)") as string });
     expect(clusterd("uninstall").code).toBe(0);
     expect(existsSync(unitOf(file))).toBe(false);
